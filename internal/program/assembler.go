@@ -1,0 +1,317 @@
+package program
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Label is a place in a Program that jumps can name before it is known.
+type Label int
+
+// Assembler builds a Program. Its methods do not fail: the first fault is kept
+// and returned by [Assembler.Finish], so that translation code reads as a plain
+// list of what happens.
+type Assembler struct {
+	code    []instr
+	origin  []Origin
+	arena   []byte
+	strings map[string]Arg
+	pointer []reloc
+	labels  []int   // label -> instruction, -1 while unbound
+	fixups  []fixup // operands that name labels
+	free    [numRegs]bool
+	step    int
+	notes   bool // notes go into the arena, for failures reported to a peer
+	err     error
+}
+
+// reloc is a word of the arena that must become the address of another place
+// in the arena.
+type reloc struct{ at, to uintptr }
+
+// fixup is a jump target to fill in: errno slot of the instruction, or its
+// target where slot is negative.
+type fixup struct {
+	code  int
+	slot  int
+	label Label
+}
+
+// NewAssembler returns an empty Program's assembler.
+func NewAssembler() *Assembler {
+	a := &Assembler{
+		code:    make([]instr, 0, 256),
+		origin:  make([]Origin, 0, 256),
+		arena:   make([]byte, 0, 16<<10),
+		strings: make(map[string]Arg, 128),
+	}
+	for i := range a.free {
+		a.free[i] = true
+	}
+	return a
+}
+
+// Step attributes the instructions that follow to the plan's step with this index.
+func (a *Assembler) Step(index int) { a.step = index }
+
+// fault keeps the first fault.
+func (a *Assembler) fault(format string, args ...any) {
+	if a.err == nil {
+		a.err = fmt.Errorf("program: "+format, args...)
+	}
+}
+
+// Reg takes a register. It must be given back with [Assembler.Release] once its
+// content is not needed any more.
+func (a *Assembler) Reg() Reg {
+	for i := range a.free {
+		if a.free[i] {
+			a.free[i] = false
+			return Reg(i)
+		}
+	}
+	a.fault("out of registers")
+	return 0
+}
+
+// Release gives registers back.
+func (a *Assembler) Release(regs ...Reg) {
+	for _, r := range regs {
+		if r < numRegs {
+			a.free[r] = true
+		}
+	}
+}
+
+// String places s with its closing NUL into the arena and returns its address.
+// Equal strings share their place. A NUL inside s is a fault: the kernel would
+// see less than was asked for.
+func (a *Assembler) String(s string) Arg {
+	if arg, ok := a.strings[s]; ok {
+		return arg
+	}
+	if strings.IndexByte(s, 0) >= 0 {
+		a.fault("string %q has a NUL byte", s)
+	}
+	arg := Arg{kindArena, uintptr(len(a.arena))}
+	a.arena = append(a.arena, s...)
+	a.arena = append(a.arena, 0)
+	a.strings[s] = arg
+	return arg
+}
+
+// Bytes places b into the arena, aligned to a machine word, and returns its address.
+func (a *Assembler) Bytes(b []byte) Arg {
+	for len(a.arena)%8 != 0 {
+		a.arena = append(a.arena, 0)
+	}
+	arg := Arg{kindArena, uintptr(len(a.arena))}
+	a.arena = append(a.arena, b...)
+	return arg
+}
+
+// Words places 64-bit words, in the machine's byte order, into the arena. Most
+// of the kernel's argument structures (open_how, mount_attr) are such words.
+func (a *Assembler) Words(words ...uint64) Arg {
+	b := make([]byte, 0, 8*len(words))
+	for _, w := range words {
+		b = binary.NativeEndian.AppendUint64(b, w)
+	}
+	return a.Bytes(b)
+}
+
+// Strings places a NULL-terminated array of addresses of strings into the
+// arena, the form of argv and envp, and returns its address.
+func (a *Assembler) Strings(list []string) Arg {
+	args := make([]Arg, len(list))
+	for i, s := range list {
+		args[i] = a.String(s)
+	}
+	table := a.Words(make([]uint64, len(list)+1)...)
+	for i, arg := range args {
+		a.pointer = append(a.pointer, reloc{table.value + uintptr(8*i), arg.value})
+	}
+	return table
+}
+
+// PointTo makes the word at offset bytes into the structure the address of target.
+func (a *Assembler) PointTo(structure Arg, offset int, target Arg) {
+	a.pointer = append(a.pointer, reloc{structure.value + uintptr(offset), target.value})
+}
+
+// OpenHow is a struct open_how for openat2(2).
+func (a *Assembler) OpenHow(flags, mode, resolve uint64) Arg {
+	return a.Words(flags, mode, resolve)
+}
+
+// OpenHowSize is the size of struct open_how in bytes.
+var OpenHowSize = Const(unix.SizeofOpenHow)
+
+// MountAttr is a struct mount_attr for mount_setattr(2).
+func (a *Assembler) MountAttr(set, clear, propagation, usernsFd uint64) Arg {
+	return a.Words(set, clear, propagation, usernsFd)
+}
+
+// MountAttrSize is the size of struct mount_attr in bytes.
+var MountAttrSize = Const(32)
+
+// NewLabel makes a label that is bound later.
+func (a *Assembler) NewLabel() Label {
+	a.labels = append(a.labels, -1)
+	return Label(len(a.labels) - 1)
+}
+
+// Bind puts the label before the next instruction.
+func (a *Assembler) Bind(l Label) {
+	if a.labels[l] >= 0 {
+		a.fault("label %d bound twice", l)
+	}
+	a.labels[l] = len(a.code)
+}
+
+// emit appends an instruction.
+func (a *Assembler) emit(op opcode, dst Reg, nr uintptr, args []Arg) int {
+	in := instr{op: op, dst: dst, nr: nr}
+	if len(args) > len(in.args) {
+		a.fault("%d operands", len(args))
+		args = args[:len(in.args)]
+	}
+	for i, arg := range args {
+		in.kinds[i], in.args[i] = arg.kind, arg.value
+	}
+	a.code = append(a.code, in)
+	a.origin = append(a.origin, Origin{Step: a.step, Nr: nr})
+	return len(a.code) - 1
+}
+
+// Call is an emitted system call that can still be qualified.
+type Call struct {
+	a  *Assembler
+	at int
+}
+
+// Call emits a system call whose result goes to dst. Without qualification,
+// any error ends the program with a report.
+func (a *Assembler) Call(dst Reg, nr uintptr, args ...Arg) Call {
+	return Call{a, a.emit(opCall, dst, nr, args)}
+}
+
+// On goes on at the label if the call fails with the errno; its destination
+// then holds zero.
+func (c Call) On(errno unix.Errno, l Label) Call {
+	in := &c.a.code[c.at]
+	if in.errnos == maxErrnos {
+		c.a.fault("more than %d errnos on one call", maxErrnos)
+		return c
+	}
+	in.errno[in.errnos] = uint16(errno)
+	c.a.fixups = append(c.a.fixups, fixup{c.at, int(in.errnos), l})
+	in.errnos++
+	return c
+}
+
+// Tolerate goes on with the next instruction if the call fails with one of the errnos.
+func (c Call) Tolerate(errnos ...unix.Errno) Call {
+	next := c.a.NewLabel()
+	c.a.labels[next] = c.at + 1
+	for _, e := range errnos {
+		c.On(e, next)
+	}
+	return c
+}
+
+// Message names the register with the fs context (fsopen(2), fspick(2)) whose
+// log explains a failure of this call in the kernel's own words.
+func (c Call) Message(fsContext Reg) Call {
+	c.a.code[c.at].message = uint8(fsContext) + 1
+	return c
+}
+
+// Note says what the call is about, such as the option that it sets.
+func (c Call) Note(note string) Call {
+	c.a.origin[c.at].Note = note
+	if c.a.notes {
+		in := &c.a.code[c.at]
+		in.note, in.noteLen = c.a.String(note).value, uint32(len(note))
+	}
+	return c
+}
+
+// Jump goes on at the label.
+func (a *Assembler) Jump(l Label) {
+	a.fixups = append(a.fixups, fixup{a.emit(opJump, Discard, noCall, nil), -1, l})
+}
+
+// Unless goes on at the label unless both operands are equal.
+func (a *Assembler) Unless(x, y Arg, l Label) {
+	a.fixups = append(a.fixups, fixup{a.emit(opUnless, Discard, noCall, []Arg{x, y}), -1, l})
+}
+
+// Load32 reads the 32-bit word at this offset into the scratch memory, and-ed
+// with the mask.
+func (a *Assembler) Load32(dst Reg, offset int, mask uint32) {
+	a.emit(opLoad32, dst, noCall, []Arg{Const(Scratch(offset).value), Const(mask)})
+}
+
+// Set puts an operand into a register.
+func (a *Assembler) Set(dst Reg, v Arg) { a.emit(opSet, dst, noCall, []Arg{v}) }
+
+// Publish shows a value to the parent, which reads it with [Child.Value].
+func (a *Assembler) Publish(slot int, v Arg) {
+	if slot < 0 || slot >= numValues {
+		a.fault("value slot %d", slot)
+		return
+	}
+	a.emit(opPublish, Discard, noCall, []Arg{Const(slot), v})
+}
+
+// Sync tells the parent the token and waits until it calls [Child.Continue].
+// If the parent is gone, the child exits: nobody is left to use it.
+func (a *Assembler) Sync(token byte) { a.emit(opSync, Discard, noCall, []Arg{Const(int(token))}) }
+
+// ReportTo writes later failures to the descriptor as well, in the form that
+// [ReadPeerFailure] reads: whoever holds the other end need not be the parent.
+func (a *Assembler) ReportTo(fd Arg) {
+	a.emit(opReportTo, Discard, noCall, []Arg{fd})
+	a.notes = true
+}
+
+// Fork goes on in a new child whose parent is this process's parent
+// (CLONE_PARENT), publishes its pid in the slot, and ends this process. It is
+// how a process enters a pid namespace that it joined with setns(2).
+func (a *Assembler) Fork(slot int) {
+	a.emit(opFork, Discard, unix.SYS_CLONE, []Arg{Const(slot)})
+}
+
+// Fail ends the program with this errno.
+func (a *Assembler) Fail(errno unix.Errno, note string) {
+	Call{a, a.emit(opFail, Discard, noCall, []Arg{Const(int(errno))})}.Note(note)
+}
+
+// Exit ends the process without an error.
+func (a *Assembler) Exit(status int) { a.emit(opExit, Discard, noCall, []Arg{Const(status)}) }
+
+// Finish resolves labels and addresses and returns the Program.
+func (a *Assembler) Finish() (*Program, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	for _, f := range a.fixups {
+		to := a.labels[f.label]
+		if to < 0 {
+			return nil, fmt.Errorf("program: label %d is never bound", f.label)
+		}
+		if f.slot < 0 {
+			a.code[f.code].target = uint32(to)
+		} else {
+			a.code[f.code].to[f.slot] = uint32(to)
+		}
+	}
+	// The end of the array is reached only by a Program that forgot to end.
+	a.emit(opFail, Discard, noCall, []Arg{Const(int(unix.ENOEXEC))})
+	a.origin[len(a.origin)-1].Note = "end of program"
+	return newProgram(a.code, a.origin, a.arena, a.pointer), nil
+}

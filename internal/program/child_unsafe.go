@@ -1,0 +1,183 @@
+package program
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// cloneArgs is struct clone_args of clone3(2) (CLONE_ARGS_SIZE_VER2, Linux 5.7).
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal uint64
+	stack, stackSize, tls                         uint64
+	setTID, setTIDSize, cgroup                    uint64
+}
+
+// fork clones the calling thread and interprets the code in the clone. It
+// returns in the parent only.
+//
+// Everything below the clone3 runs without a Go runtime; see the package
+// comment for the rules. What they mean here: every variable is declared before
+// the fork and is a number or an address that does not point into the stack;
+// no slice is indexed (a failed bounds check would enter the runtime), so
+// instructions are reached by address; and the only callee is RawSyscall6.
+//
+//go:noinline
+//go:norace
+//go:nocheckptr
+func fork(ca *cloneArgs, code unsafe.Pointer, count uintptr, arena uintptr, rep *report, sync uintptr) (pid uintptr, err syscall.Errno) {
+	var (
+		regs   [numRegs]uintptr
+		args   [6]uintptr
+		in     *instr
+		pc     uintptr
+		next   uintptr
+		i      uintptr
+		result uintptr
+		value  uintptr
+		peer   uintptr // descriptor for failures after opReportTo, plus one
+		size   uintptr
+	)
+
+	pid, _, err = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0, 0, 0, 0)
+	if err != 0 || pid != 0 {
+		return pid, err
+	}
+
+	// In the child. Its copy of the parent's end of the socket must go, or the
+	// child would never see the parent's death.
+	syscall.RawSyscall6(unix.SYS_CLOSE, uintptr(rep.closeFirst), 0, 0, 0, 0, 0)
+	for {
+		// A target out of range cannot come out of the assembler.
+		if pc >= count {
+			err = unix.EFAULT
+			goto fail
+		}
+		in = (*instr)(unsafe.Add(code, pc*unsafe.Sizeof(instr{})))
+		rep.pc = uint32(pc)
+		next = pc + 1
+
+		for i = 0; i < 6; i++ {
+			value = in.args[i]
+			switch in.kinds[i] {
+			case kindArena:
+				value += arena
+			case kindReg:
+				value = regs[value%numRegs]
+			case kindShared:
+				value += uintptr(unsafe.Pointer(rep))
+			}
+			args[i] = value
+		}
+
+		switch in.op {
+		case opCall:
+			result, _, err = syscall.RawSyscall6(in.nr, args[0], args[1], args[2], args[3], args[4], args[5])
+			if err != 0 {
+				result = 0
+				for i = 0; i < uintptr(in.errnos) && i < maxErrnos; i++ {
+					if in.errno[i] == uint16(err) {
+						next = uintptr(in.to[i])
+						err = 0
+						break
+					}
+				}
+				if err != 0 {
+					goto fail
+				}
+			}
+			if in.dst < numRegs {
+				regs[in.dst] = result
+			}
+
+		case opJump:
+			next = uintptr(in.target)
+
+		case opUnless:
+			if args[0] != args[1] {
+				next = uintptr(in.target)
+			}
+
+		case opLoad32:
+			if in.dst < numRegs {
+				regs[in.dst] = uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(rep), args[0]%(reportSize-4)))) & args[1]
+			}
+
+		case opSet:
+			if in.dst < numRegs {
+				regs[in.dst] = args[0]
+			}
+
+		case opPublish:
+			rep.values[args[0]%numValues] = uint64(args[1])
+
+		case opSync:
+			rep.token = byte(args[0])
+			value = uintptr(unsafe.Pointer(&rep.token))
+			// MSG_NOSIGNAL: a parent that is gone must not kill the child with
+			// SIGPIPE before it can say where it was.
+			_, _, err = syscall.RawSyscall6(unix.SYS_SENDTO, sync, value, 1, unix.MSG_NOSIGNAL, 0, 0)
+			if err != 0 {
+				goto orphan
+			}
+			result, _, err = syscall.RawSyscall6(unix.SYS_READ, sync, value, 1, 0, 0, 0)
+			if err != 0 || result != 1 {
+				goto orphan
+			}
+
+		case opReportTo:
+			peer = args[0] + 1
+
+		case opFork:
+			result, _, err = syscall.RawSyscall6(unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+			if err != 0 {
+				goto fail
+			}
+			if result != 0 {
+				rep.values[args[0]%numValues] = uint64(result)
+				for {
+					syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
+				}
+			}
+
+		case opFail:
+			err = syscall.Errno(args[0])
+			goto fail
+
+		default: // opExit
+			for {
+				syscall.RawSyscall6(unix.SYS_EXIT_GROUP, args[0], 0, 0, 0, 0, 0)
+			}
+		}
+		pc = next
+	}
+
+fail:
+	// The kernel's own words: each read of an fs context returns one message
+	// ("e tmpfs: Bad value for 'size'\n"), ENODATA when there are no more.
+	if in.message != 0 {
+		for size < messageSize-1 {
+			result, _, _ = syscall.RawSyscall6(unix.SYS_READ, regs[uintptr(in.message-1)%numRegs],
+				uintptr(unsafe.Pointer(&rep.message))+size, messageSize-size, 0, 0, 0)
+			if result == 0 || result > messageSize-size {
+				break // end, or a negated errno
+			}
+			size += result
+		}
+		rep.messageLen = uint32(size)
+	}
+	rep.errno = uint32(err)
+	rep.state = stateFailed
+	if peer != 0 {
+		// Whoever started us learns the same; the header and the note are two
+		// writes because the child cannot concatenate.
+		rep.peer[0], rep.peer[1] = uint32(err), uint32(in.nr)
+		syscall.RawSyscall6(unix.SYS_SENDTO, peer-1, uintptr(unsafe.Pointer(&rep.peer)), 8, unix.MSG_NOSIGNAL, 0, 0)
+		syscall.RawSyscall6(unix.SYS_SENDTO, peer-1, arena+in.note, uintptr(in.noteLen), unix.MSG_NOSIGNAL, 0, 0)
+	}
+orphan:
+	for {
+		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, failureStatus, 0, 0, 0, 0, 0)
+	}
+}
