@@ -25,6 +25,7 @@ type Assembler struct {
 	free    [numRegs]bool
 	step    int
 	notes   bool // notes go into the arena, for failures reported to a peer
+	forks   bool // there is an opFork already
 	err     error
 }
 
@@ -139,7 +140,16 @@ func (a *Assembler) Strings(list []string) Arg {
 
 // PointTo makes the word at offset bytes into the structure the address of target.
 func (a *Assembler) PointTo(structure Arg, offset int, target Arg) {
-	a.pointer = append(a.pointer, reloc{structure.value + uintptr(offset), target.value})
+	at := structure.value + uintptr(offset)
+	if structure.kind != kindArena || target.kind != kindArena {
+		a.fault("pointer between places that are not in the arena")
+		return
+	}
+	if offset < 0 || at+8 > uintptr(len(a.arena)) {
+		a.fault("pointer at offset %d, past the end of the structure", offset)
+		return
+	}
+	a.pointer = append(a.pointer, reloc{at, target.value})
 }
 
 // OpenHow is a struct open_how for openat2(2).
@@ -180,6 +190,9 @@ func (a *Assembler) emit(op opcode, dst Reg, nr uintptr, args []Arg) int {
 		args = args[:len(in.args)]
 	}
 	for i, arg := range args {
+		if arg.kind == kindReg && arg.value >= numRegs {
+			a.fault("register %d as operand", arg.value)
+		}
 		in.kinds[i], in.args[i] = arg.kind, arg.value
 	}
 	a.code = append(a.code, in)
@@ -223,9 +236,21 @@ func (c Call) Tolerate(errnos ...unix.Errno) Call {
 	return c
 }
 
+// Retry makes the call again, up to n times, while it fails with EAGAIN, as
+// openat2(2) does when a rename elsewhere kept it from being sure that a `..`
+// stayed inside.
+func (c Call) Retry(n uint8) Call {
+	c.a.code[c.at].retries = n
+	return c
+}
+
 // Message names the register with the fs context (fsopen(2), fspick(2)) whose
 // log explains a failure of this call in the kernel's own words.
 func (c Call) Message(fsContext Reg) Call {
+	if fsContext >= numRegs {
+		c.a.fault("register %d as fs context", fsContext)
+		return c
+	}
 	c.a.code[c.at].message = uint8(fsContext) + 1
 	return c
 }
@@ -281,8 +306,19 @@ func (a *Assembler) ReportTo(fd Arg) {
 
 // Fork goes on in a new child whose parent is this process's parent
 // (CLONE_PARENT), publishes its pid in the slot, and ends this process. It is
-// how a process enters a pid namespace that it joined with setns(2).
+// how a process enters a pid namespace that it joined with setns(2). The
+// [Child] follows: from its next event on, its Pid and Pidfd are the new ones.
+//
+// A Program forks once. The first process of a pid namespace can't (EINVAL).
 func (a *Assembler) Fork(slot int) {
+	if slot < 0 || slot >= numValues {
+		a.fault("value slot %d", slot)
+		return
+	}
+	if a.forks {
+		a.fault("second fork")
+	}
+	a.forks = true
 	a.emit(opFork, Discard, unix.SYS_CLONE, []Arg{Const(slot)})
 }
 

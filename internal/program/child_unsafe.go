@@ -15,7 +15,7 @@ type cloneArgs struct {
 }
 
 // fork clones the calling thread and interprets the code in the clone. It
-// returns in the parent only.
+// returns in the parent only, where the kernel has put the pidfd.
 //
 // Everything below the clone3 runs without a Go runtime; see the package
 // comment for the rules. What they mean here: every variable is declared before
@@ -26,7 +26,7 @@ type cloneArgs struct {
 //go:noinline
 //go:norace
 //go:nocheckptr
-func fork(ca *cloneArgs, code unsafe.Pointer, count uintptr, arena uintptr, rep *report, sync uintptr) (pid uintptr, err syscall.Errno) {
+func fork(ca *cloneArgs, pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *report, sync uintptr) (pid uintptr, err syscall.Errno) {
 	var (
 		regs   [numRegs]uintptr
 		args   [6]uintptr
@@ -40,6 +40,9 @@ func fork(ca *cloneArgs, code unsafe.Pointer, count uintptr, arena uintptr, rep 
 		size   uintptr
 	)
 
+	// An address may become a number only here: the caller's frame moves when its
+	// stack grows, and this frame's prologue was the last chance to.
+	ca.pidfd = uint64(uintptr(unsafe.Pointer(pidfd)))
 	pid, _, err = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0, 0, 0, 0)
 	if err != 0 || pid != 0 {
 		return pid, err
@@ -76,6 +79,10 @@ func fork(ca *cloneArgs, code unsafe.Pointer, count uintptr, arena uintptr, rep 
 			result, _, err = syscall.RawSyscall6(in.nr, args[0], args[1], args[2], args[3], args[4], args[5])
 			if err != 0 {
 				result = 0
+				if err == unix.EAGAIN && in.retries != 0 {
+					in.retries--
+					continue
+				}
 				for i = 0; i < uintptr(in.errnos) && i < maxErrnos; i++ {
 					if in.errno[i] == uint16(err) {
 						next = uintptr(in.to[i])
@@ -130,22 +137,28 @@ func fork(ca *cloneArgs, code unsafe.Pointer, count uintptr, arena uintptr, rep 
 			peer = args[0] + 1
 
 		case opFork:
-			result, _, err = syscall.RawSyscall6(unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+			// CLONE_PARENT_SETTID: the kernel leaves the pid in the shared page
+			// before the new process runs. Were it this process that wrote the
+			// pid, the new one could reach a sync point first.
+			result, _, err = syscall.RawSyscall6(unix.SYS_CLONE,
+				unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|uintptr(unix.SIGCHLD), 0,
+				uintptr(unsafe.Pointer(&rep.forked)), 0, 0, 0)
 			if err != 0 {
 				goto fail
 			}
 			if result != 0 {
-				rep.values[args[0]%numValues] = uint64(result)
 				for {
 					syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
 				}
 			}
+			rep.values[args[0]%numValues] = uint64(rep.forked)
 
 		case opFail:
 			err = syscall.Errno(args[0])
 			goto fail
 
 		default: // opExit
+			rep.state = stateExited
 			for {
 				syscall.RawSyscall6(unix.SYS_EXIT_GROUP, args[0], 0, 0, 0, 0, 0)
 			}

@@ -75,6 +75,7 @@ type instr struct {
 	dst     Reg
 	message uint8 // register with the fs context whose message explains a failure, plus one
 	errnos  uint8 // how many of errno and to are in use
+	retries uint8 // how often EAGAIN is tried again; the child counts it down
 	kinds   [6]uint8
 	errno   [maxErrnos]uint16 // errnos that do not fail the program
 	to      [maxErrnos]uint32 // and where each goes on

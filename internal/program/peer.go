@@ -23,7 +23,8 @@ func ReadPeerFailure(r io.Reader) (*Failure, error) {
 		return nil, fmt.Errorf("the container's first process sent %d bytes of a report: %w", len(b), io.ErrUnexpectedEOF)
 	}
 	f := &Failure{Errno: syscall.Errno(binary.NativeEndian.Uint32(b))}
-	f.Nr, f.Note = uintptr(binary.NativeEndian.Uint32(b[4:])), string(b[8:])
+	// The number travels in 32 bits; sign extension gives noCall back.
+	f.Nr, f.Note = uintptr(int(int32(binary.NativeEndian.Uint32(b[4:])))), string(b[8:])
 	if f.Errno == 0 {
 		return nil, errors.New("the container's first process reported a failure without an errno")
 	}

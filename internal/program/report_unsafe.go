@@ -19,6 +19,7 @@ const (
 
 	stateRunning = 0
 	stateFailed  = 1
+	stateExited  = 2 // by opExit
 
 	// failureStatus is the child's exit status after a failure that it could
 	// report in the shared page, which says more.
@@ -31,8 +32,9 @@ type report struct {
 	errno      uint32
 	state      uint32
 	messageLen uint32
+	forked     uint32 // pid of the process that opFork made, written by the kernel
 	token      byte
-	_          [7]byte
+	_          [3]byte
 	closeFirst uint64 // set by the parent: its end of the socket, which the child closes
 	peer       [2]uint32
 	values     [numValues]uint64

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/devfilter"
+	"github.com/oci-mini/oci-mini/internal/mountopt"
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+)
+
+// statisticsControllers are enabled where they are available, limits or not:
+// engines read their statistics.
+var statisticsControllers = []string{"cpu", "cpuset", "io", "memory", "pids"}
+
+// cgroups is what /linux/cgroupsPath and /linux/resources come to.
+type cgroups struct {
+	dirs          cgroup.Dirs
+	before, after []cgroup.Write // the entry of the first process
+	mode          cgroup.Mode
+	deviceRules   int
+	deviceFilter  *devfilter.Program // v2
+	deviceLines   []cgroup.Write     // v1 and hybrid
+	path          string
+}
+
+// cgroupsOf translates for the host's hierarchies. Every fault is reported.
+func cgroupsOf(s *specs.Spec, id string, h *host) (*cgroups, []error) {
+	if h.layout == nil || len(h.layout.Hierarchies) == 0 {
+		return nil, nil
+	}
+	c := &cgroups{mode: h.layout.Mode}
+	var faults []error
+	var resources *specs.LinuxResources
+	if s.Linux != nil {
+		c.path, resources = s.Linux.CgroupsPath, s.Linux.Resources
+	}
+	var err error
+	if c.dirs, err = h.layout.Dirs(c.path, id); err != nil {
+		faults = append(faults, fmt.Errorf("/linux/cgroupsPath: %w", err))
+	}
+	writes, err := cgroup.Writes(h.layout, resources)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	c.before, c.after = cgroup.Split(writes)
+	return c, append(faults, c.devices(resources)...)
+}
+
+// devices translates the device rules: the config's, then those of the devices
+// that every container has.
+func (c *cgroups) devices(r *specs.LinuxResources) []error {
+	var rules []specs.LinuxDeviceCgroup
+	if r != nil {
+		rules = append(rules, r.Devices...)
+	}
+	rules = append(rules, devfilter.DefaultRules()...)
+	c.deviceRules = len(rules)
+	var err error
+	if c.mode == cgroup.Unified {
+		c.deviceFilter, err = devfilter.Compile(rules)
+	} else if c.hasController("devices") {
+		var lines []devfilter.Line
+		lines, err = devfilter.V1(rules)
+		for _, l := range lines {
+			c.deviceLines = append(c.deviceLines, cgroup.Write{Field: "/linux/resources/devices", Controller: "devices", File: l.File, Value: l.Value})
+		}
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+func (c *cgroups) hasController(name string) bool {
+	return slices.ContainsFunc(c.dirs, func(d cgroup.Dir) bool { return slices.Contains(d.Hierarchy.Controllers, name) })
+}
+
+// unified says whether the first process can be born in its cgroup.
+func (c *cgroups) unified() bool {
+	return c != nil && c.mode != cgroup.Legacy
+}
+
+// makeCgroup makes the cgroup with its limits, before anything runs in it.
+func (b *birth) makeCgroup() []plan.Step {
+	c := b.cgroups
+	if c == nil {
+		return nil
+	}
+	field := ""
+	if c.path != "" {
+		field = "/linux/cgroupsPath"
+	}
+	steps := []plan.Step{{
+		Field: field, By: plan.Runtime, Words: "make the cgroup " + strings.Join(c.dirs.Paths(), ", "),
+		Do: func() (func() error, error) {
+			cg, err := c.dirs.Create(cgroup.Controllers(append(append([]cgroup.Write(nil), c.before...), c.after...)), statisticsControllers)
+			if err != nil {
+				return nil, err
+			}
+			b.cgroup = cg
+			return cg.Undo, nil
+		},
+	}}
+	for _, w := range c.before {
+		steps = append(steps, b.cgroupWrite(w))
+	}
+	if len(c.deviceLines) > 0 || c.deviceFilter != nil {
+		steps = append(steps, plan.Step{
+			Field: "/linux/resources/devices", By: plan.Runtime,
+			Words:  fmt.Sprintf("set the device filter of %d rules", c.deviceRules),
+			Detail: "the config's rules, then those that allow the default devices",
+			Reason: "an absent list denies every other device",
+			Do:     func() (func() error, error) { return nil, b.filterDevices() },
+		})
+	}
+	return steps
+}
+
+// filterDevices brings the device filter into force: on v2 a program, on v1 and
+// hybrid the devices controller.
+func (b *birth) filterDevices() error {
+	if b.cgroups.deviceFilter != nil {
+		return b.cgroups.deviceFilter.Attach(b.cgroup.UnifiedFd())
+	}
+	return b.cgroup.WriteAll(b.cgroups.deviceLines)
+}
+
+// limitCgroup writes the limits that count the runtime's own thread while it
+// lends its cgroups to the clone.
+func (b *birth) limitCgroup() []plan.Step {
+	var steps []plan.Step
+	if b.cgroups == nil {
+		return nil
+	}
+	for _, w := range b.cgroups.after {
+		steps = append(steps, b.cgroupWrite(w))
+	}
+	return steps
+}
+
+func (b *birth) cgroupWrite(w cgroup.Write) plan.Step {
+	return plan.Step{
+		Field: w.Field, By: plan.Runtime, Words: fmt.Sprintf("write %s to %s", w.Value, w.File),
+		Do: func() (func() error, error) { return nil, b.cgroup.WriteAll([]cgroup.Write{w}) },
+	}
+}
+
+// enterCgroup moves the thread that is about to clone into the container's v1
+// cgroups, so that the child is born there. Moving a single thread that moves
+// itself costs no grace period of RCU; moving the finished child would.
+func (b *birth) enterCgroup() error {
+	if b.cgroup == nil {
+		return nil
+	}
+	restore, err := b.cgroup.EnterThread()
+	b.threadBack = restore
+	return err
+}
+
+func (b *birth) leaveCgroup() error {
+	if b.threadBack == nil {
+		return nil
+	}
+	return b.threadBack()
+}
+
+// mountCgroup mounts what the container may see of the cgroup hierarchies: with
+// a cgroup namespace of its own, mounts that begin at its cgroup, else binds of
+// its cgroup's directories.
+func (b *birth) mountCgroup(a *program.Assembler, m *mount) {
+	at := a.Reg()
+	b.makeInRoot(a, at, m.dest, true, 0)
+	own := b.ns.private(unix.CLONE_NEWCGROUP)
+	attrs := m.opt
+	attrs.Data, attrs.Super = nil, nil
+	if b.cgroups == nil || b.cgroups.mode == cgroup.Unified {
+		mnt := a.Reg()
+		if own || b.cgroups == nil {
+			newMount(a, mnt, "cgroup2", "cgroup", &attrs)
+		} else {
+			bindCgroup(a, mnt, b.cgroups.dirs[0].Path, m)
+		}
+		setAttributes(a, mnt.Arg(), m)
+		attachAt(a, mnt.Arg(), at).Note(m.dest)
+		closeFd(a, mnt, at)
+		return
+	}
+
+	// v1: a tmpfs with a directory for each hierarchy, and links for
+	// controllers that share one.
+	top := a.Reg()
+	tmpfs := mountopt.Options{
+		AttrSet: attrs.AttrSet &^ unix.MOUNT_ATTR_RDONLY,
+		Data:    []mountopt.Datum{{Key: "mode", Value: "755"}},
+	}
+	newMount(a, top, "tmpfs", "cgroup", &tmpfs)
+	attachAt(a, top.Arg(), at).Note(m.dest)
+	for _, d := range b.cgroups.dirs {
+		name := path.Base(d.Hierarchy.Dir)
+		a.Call(program.Discard, unix.SYS_MKDIRAT, top.Arg(), a.String(name), program.Const(0o755)).Note(m.dest + "/" + name)
+		mnt := a.Reg()
+		if own {
+			opt := attrs
+			fstype := "cgroup"
+			switch {
+			case d.Hierarchy.Unified:
+				fstype = "cgroup2"
+			case d.Hierarchy.Name != "" && len(d.Hierarchy.Controllers) == 0:
+				opt.Data = []mountopt.Datum{{Key: "none", Flag: true}, {Key: "name", Value: d.Hierarchy.Name}}
+			default:
+				for _, c := range d.Hierarchy.Controllers {
+					opt.Data = append(opt.Data, mountopt.Datum{Key: c, Flag: true})
+				}
+			}
+			newMount(a, mnt, fstype, "cgroup", &opt)
+		} else {
+			bindCgroup(a, mnt, d.Path, m)
+		}
+		a.Call(program.Discard, unix.SYS_MOVE_MOUNT, mnt.Arg(), a.String(""), top.Arg(), a.String(name),
+			program.Const(unix.MOVE_MOUNT_F_EMPTY_PATH)).Note(m.dest + "/" + name)
+		closeFd(a, mnt)
+		if strings.Contains(name, ",") {
+			for _, c := range d.Hierarchy.Controllers {
+				a.Call(program.Discard, unix.SYS_SYMLINKAT, a.String(name), top.Arg(), a.String(c)).Note(m.dest + "/" + c)
+			}
+		}
+	}
+	if attrs.AttrSet&unix.MOUNT_ATTR_RDONLY != 0 {
+		setReadonly(a, top.Arg(), 0).Note(m.dest)
+	}
+	closeFd(a, top, at)
+}
+
+// bindCgroup clones the host's mount at the container's own cgroup directory.
+func bindCgroup(a *program.Assembler, mnt program.Reg, dir string, m *mount) {
+	a.Call(mnt, unix.SYS_OPEN_TREE, program.Const(unix.AT_FDCWD), a.String(dir),
+		program.Const(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).Note(dir)
+	a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, mnt.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH),
+		a.MountAttr(m.opt.AttrSet, m.opt.AttrClear, unix.MS_SLAVE, 0), program.MountAttrSize).Note(dir)
+}
+
+// withoutCgroup says whether an error of making a cgroup means that the caller
+// may not have one.
+func withoutCgroup(err error) bool {
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+)
+
+// valueMaster is the slot in which init publishes the number of its descriptor
+// of the pty's master.
+const valueMaster = 0
+
+// hasTerminal says whether the process gets a pty.
+func (b *birth) hasTerminal() bool { return b.spec.Process != nil && b.spec.Process.Terminal }
+
+// console makes the pty. It comes from the container's own devpts, and its slave
+// is opened through the master (TIOCGPTPEER, Linux 4.13), never by a name that an
+// image or another process could have replaced (CVE-2025-52565).
+func (b *birth) console() []plan.Step {
+	if !b.hasTerminal() {
+		return nil
+	}
+	p := b.spec.Process
+	master := program.Discard
+	return []plan.Step{{
+		Field: "/process/terminal", By: plan.Init, Words: "open a pty of the container's devpts and bind it on /dev/console",
+		Assemble: func(a *program.Assembler) {
+			master, b.slave = a.Reg(), a.Reg()
+			b.openInRoot(a, master, "/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, 0)
+			a.Call(program.Discard, unix.SYS_IOCTL, master.Arg(), program.Const(unix.TIOCSPTLCK), a.Words(0)).Note("TIOCSPTLCK")
+			if s := p.ConsoleSize; s != nil {
+				// struct winsize: rows, columns, and two unused pixel counts.
+				size := uint64(uint16(s.Height)) | uint64(uint16(s.Width))<<16
+				a.Call(program.Discard, unix.SYS_IOCTL, master.Arg(), program.Const(unix.TIOCSWINSZ), a.Words(size)).Note("TIOCSWINSZ")
+			}
+			a.Call(b.slave, unix.SYS_IOCTL, master.Arg(), program.Const(unix.TIOCGPTPEER), program.Const(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).Note("TIOCGPTPEER")
+			a.Call(program.Discard, unix.SYS_FCHOWN, b.slave.Arg(), program.Const(p.User.UID), program.Const(uint32(1<<32-1))).Note("pty")
+
+			at, tree := a.Reg(), a.Reg()
+			b.makeInRoot(a, at, "/dev/console", false, unix.RESOLVE_NO_SYMLINKS)
+			a.Call(tree, unix.SYS_OPEN_TREE, b.slave.Arg(), a.String(""),
+				program.Const(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)).Note("pty")
+			attachAt(a, tree.Arg(), at).Note("/dev/console")
+			closeFd(a, tree, at)
+			a.Publish(valueMaster, master.Arg())
+		},
+	}, {
+		Field: "/process/terminal", By: plan.Runtime, Words: "take the pty's master",
+		Do: func() (func() error, error) {
+			fd, err := takeFd(b.child.Pidfd, b.child.Value(valueMaster))
+			if err != nil {
+				return nil, err
+			}
+			b.master = fd
+			return nil, b.sendConsole()
+		},
+	}, {
+		Field: "/process/terminal", By: plan.Init, Words: "make the pty the controlling terminal and the standard streams",
+		Assemble: func(a *program.Assembler) {
+			a.Call(program.Discard, unix.SYS_IOCTL, b.slave.Arg(), program.Const(unix.TIOCSCTTY), program.Const(0)).Note("TIOCSCTTY")
+			for fd := range 3 {
+				a.Call(program.Discard, unix.SYS_DUP3, b.slave.Arg(), program.Const(fd), program.Const(0)).Note("standard stream")
+			}
+			closeFd(a, b.slave, master)
+		},
+	}}
+}
+
+// standardStreams hands the caller's streams to the container's user, so that
+// it may open /dev/stdout and the like. /dev/null is everybody's and stays as it
+// is; what may not be changed is left.
+func (b *birth) standardStreams() []plan.Step {
+	if b.hasTerminal() || b.spec.Process == nil {
+		return nil
+	}
+	uid := b.spec.Process.User.UID
+	var owned []int
+	for fd := range 3 {
+		if owner, ok := b.host.streamOwner[fd]; ok && owner != uid {
+			owned = append(owned, fd)
+		}
+	}
+	if len(owned) == 0 {
+		return nil
+	}
+	return []plan.Step{{
+		Field: "/process/user/uid", By: plan.Init, Words: "give the standard streams to the user",
+		Assemble: func(a *program.Assembler) {
+			for _, fd := range owned {
+				a.Call(program.Discard, unix.SYS_FCHOWN, program.Const(fd), program.Const(uid), program.Const(uint32(1<<32-1))).
+					Note("standard stream").Tolerate(unix.EINVAL, unix.EPERM, unix.EROFS, unix.EBADF)
+			}
+		},
+	}}
+}

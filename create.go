@@ -1,0 +1,261 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/seal"
+	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/spec"
+)
+
+// birthFlags are shared by create and run.
+var birthFlags = []cli.Flag{
+	&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "`DIR` of the bundle", DefaultText: "current directory"},
+	&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "read this `FILE` instead of the bundle's config.json"},
+	&cli.StringFlag{Name: "console-socket", Usage: "send the pty's master to this AF_UNIX `SOCKET`"},
+	&cli.StringFlag{Name: "pid-file", Usage: "write the first process's pid to this `FILE`"},
+	&cli.BoolFlag{Name: "no-pivot", Usage: "change the root without pivot_root, for an initramfs"},
+	&cli.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring"},
+	&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` more descriptors, from 3 on"},
+}
+
+var createCommand = &cli.Command{
+	Name:      "create",
+	Usage:     "make a container that waits for start",
+	ArgsUsage: "[BUNDLE/] ID",
+	Flags: append([]cli.Flag{
+		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "accepted for callers that send it: create never waits"},
+	}, birthFlags...),
+	Action: func(c *cli.Context) error {
+		r, err := requestOf(c)
+		if err != nil {
+			return failed(c, "", err)
+		}
+		r.opt.wait, r.detach = true, true
+		made, err := r.create()
+		if err != nil {
+			return failed(c, r.id, err)
+		}
+		return failed(c, r.id, made.finish(r.pidFile))
+	},
+}
+
+// request is a container to be made, as the command line asks for it.
+type request struct {
+	store         *state.Store
+	id            string
+	bundle        string
+	config        string
+	pidFile       string
+	cgroupManager string
+	detach        bool
+	opt           birthOptions
+}
+
+// requestOf reads the flags of create and run.
+func requestOf(c *cli.Context) (*request, error) {
+	if err := arguments(c, 0, 2); err != nil {
+		return nil, err
+	}
+	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), cgroupManager: c.String("cgroup-manager")}
+	var err error
+	if r.bundle, r.id, err = bundleAndID(c.Args().Slice(), c.String("bundle")); err != nil {
+		return nil, err
+	}
+	if c.Bool("systemd-cgroup") || r.cgroupManager == "systemd" {
+		return nil, errors.New("--systemd-cgroup: not supported yet")
+	}
+	if m := r.cgroupManager; m != "cgroupfs" && m != "disabled" {
+		return nil, fmt.Errorf("--cgroup-manager: %q is not cgroupfs, systemd or disabled", m)
+	}
+	r.opt = birthOptions{
+		noPivot: c.Bool("no-pivot"), noNewKeyring: c.Bool("no-new-keyring"),
+		preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
+	}
+	if r.opt.preserveFds < 0 {
+		return nil, errors.New("--preserve-fds: a number of descriptors cannot be negative")
+	}
+	return r, nil
+}
+
+// bundleAndID tells the two arguments apart: an id cannot hold a slash, so an
+// argument with one, or ".", is a bundle, and the directory's name is the id
+// unless another argument gives one.
+func bundleAndID(args []string, bundle string) (dir, id string, err error) {
+	isBundle := func(s string) bool { return strings.Contains(s, "/") || s == "." || s == ".." }
+	switch {
+	case len(args) == 0 && bundle == "":
+		return "", "", errors.New("needs a container id, or a bundle such as ./bundle/")
+	case len(args) > 0 && isBundle(args[0]):
+		if bundle != "" {
+			return "", "", fmt.Errorf("%s and --bundle %s both name a bundle", args[0], bundle)
+		}
+		bundle, args = args[0], args[1:]
+	}
+	if len(args) > 1 {
+		return "", "", fmt.Errorf("too many arguments: %s", strings.Join(args, " "))
+	}
+	if bundle == "" {
+		bundle = "."
+	}
+	if dir, err = filepath.Abs(bundle); err != nil {
+		return "", "", err
+	}
+	id = filepath.Base(dir)
+	if len(args) == 1 {
+		id = args[0]
+	}
+	return dir, id, state.ValidID(id)
+}
+
+// load reads and checks the bundle's config, and says where the rootfs is.
+func (r *request) load() (s *specs.Spec, raw []byte, rootfs string, err error) {
+	s, raw, err = spec.Load(r.bundle, r.config)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if err := spec.Validate(s); err != nil {
+		return nil, nil, "", err
+	}
+	rootfs = s.Root.Path
+	if !filepath.IsAbs(rootfs) {
+		rootfs = filepath.Join(r.bundle, rootfs)
+	}
+	return s, raw, rootfs, nil
+}
+
+// made is a container that exists.
+type made struct {
+	*birth
+	dir  *state.Dir
+	undo *undoStack
+}
+
+// create makes the container, up to its first process waiting or running.
+func (r *request) create() (_ *made, err error) {
+	// Before anything is open: a container must not get a handle on the
+	// host's binary that it could write to.
+	if err := seal.Ensure(seal.Container{}); err != nil {
+		return nil, err
+	}
+	s, raw, rootfs, err := r.load()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkTerminal(s); err != nil {
+		return nil, err
+	}
+	if s.Process == nil && !r.opt.wait {
+		return nil, errors.New("/process: required to run: the config has no process")
+	}
+	h, err := thisHost(r.cgroupManager)
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBirth(r.id, r.bundle, rootfs, s, h, r.opt)
+	if err != nil {
+		return nil, err
+	}
+
+	undo := &undoStack{}
+	defer func() {
+		if err != nil {
+			err = withCleanup(err, undo.unwind())
+		}
+	}()
+	dir, err := r.store.Create(b.record(), raw)
+	if err != nil {
+		return nil, err
+	}
+	b.dir = dir
+	undo.push(func() error { return errors.Join(dir.Remove(), dir.Close()) })
+	if r.opt.wait {
+		if b.startFd, err = listenForStart(dir); err != nil {
+			return nil, err
+		}
+		b.opened = append(b.opened, b.startFd)
+	}
+	if err := b.carryOut(b.plan(), undo); err != nil {
+		return nil, err
+	}
+	return &made{b, dir, undo}, nil
+}
+
+// withCleanup keeps the error of the failure in front of those of the cleaning up.
+func withCleanup(err, cleanup error) error {
+	if cleanup == nil {
+		return err
+	}
+	return fmt.Errorf("%w; %w", err, cleanup)
+}
+
+// finish writes the pid file, last, and lets go of the container.
+func (m *made) finish(pidFile string) error {
+	if pidFile != "" {
+		if err := writePidFile(pidFile, m.child.Pid); err != nil {
+			return withCleanup(err, m.undo.unwind())
+		}
+	}
+	m.undo.release()
+	m.child.Release()
+	return m.dir.Close()
+}
+
+// checkTerminal refuses combinations of terminal and socket that make no sense.
+func (r *request) checkTerminal(s *specs.Spec) error {
+	terminal := s.Process != nil && s.Process.Terminal
+	switch socket := r.opt.consoleSocket != ""; {
+	case socket && !terminal:
+		return errors.New("--console-socket: /process/terminal is false, so there is no console to send")
+	case terminal && r.detach && !socket:
+		return errors.New("/process/terminal: a container that is detached needs --console-socket")
+	case socket && !r.detach:
+		return errors.New("--console-socket: only for a container that is detached: in the foreground, the terminal is the caller's")
+	}
+	return nil
+}
+
+// record is the state before the first side effect: it names all that is to come.
+func (b *birth) record() *state.Record {
+	rec := &state.Record{
+		ID: b.id, Bundle: b.bundle, Rootfs: b.rootfs, Created: time.Now().UTC(), Owner: uint32(b.host.euid),
+		OCIVersion: specs.Version, Annotations: b.spec.Annotations, Phase: state.Creating, HasProcess: b.spec.Process != nil,
+		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID),
+	}
+	if b.cgroups != nil {
+		rec.Cgroup.Manager, rec.Cgroup.Dirs = "cgroupfs", b.cgroups.dirs.Paths()
+	}
+	if self, err := process.Self(); err == nil {
+		rec.Creator = state.Process(self)
+	}
+	return rec
+}
+
+// writePidFile writes the pid in decimal digits without a newline, which is how
+// engines read it, to a hidden name first: whoever waits for the file sees all of it.
+func writePidFile(file string, pid int) error {
+	tmp := filepath.Join(filepath.Dir(file), "."+filepath.Base(file))
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_TRUNC, 0o666)
+	if err != nil {
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	_, err = fmt.Fprint(f, pid)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, file)
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/state"
+)
+
+// deathTimeout bounds how long delete waits for a killed process to be gone. A
+// process in an uninterruptible wait may take longer; then the error says so.
+const deathTimeout = 10 * time.Second
+
+var deleteCommand = &cli.Command{
+	Name:      "delete",
+	Usage:     "remove a stopped container and what is left of it",
+	ArgsUsage: "ID",
+	Flags: []cli.Flag{
+		&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill the container first; a missing one is no error"},
+	},
+	Action: func(c *cli.Context) error {
+		if err := arguments(c, 1, 1); err != nil {
+			return err
+		}
+		id, force := c.Args().First(), c.Bool("force")
+		err := remove(storeOf(c), id, force)
+		if force && errors.Is(err, state.ErrNotExist) {
+			return nil
+		}
+		if errors.Is(err, state.ErrNotExist) {
+			return failed(c, "", err)
+		}
+		return failed(c, id, err)
+	},
+}
+
+// remove deletes a container.
+func remove(store *state.Store, id string, force bool) error {
+	dir, err := store.Lock(id, lockTimeout)
+	if force && errors.Is(err, state.ErrBroken) {
+		// Nothing tells what there was; at least the id becomes free.
+		if dir, err = store.LockUnread(id, lockTimeout); err != nil {
+			return err
+		}
+		defer dir.Close()
+		return dir.Remove()
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	status, _ := statusOf(dir)
+	switch {
+	case status == specs.StateStopped:
+	case status == specs.StateCreated, force:
+		if err := end(dir.Record); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, status)
+	}
+	if err := removeCgroup(dir.Record); err != nil {
+		return err
+	}
+	if err := dir.Remove(); err != nil {
+		return err
+	}
+	if force {
+		_ = store.Sweep() // of runtimes that were killed; another delete will try again
+	}
+	return nil
+}
+
+// end kills the first process and waits until it is gone.
+func end(r *state.Record) error {
+	fd, err := process.ID(r.Init).Open()
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill %d: %w", r.Init.Pid, err)
+	}
+	if err := thaw(r); err != nil {
+		return err
+	}
+	dead, err := process.Wait(fd, deathTimeout)
+	if err == nil && !dead {
+		err = fmt.Errorf("process %d is still alive %s after SIGKILL", r.Init.Pid, deathTimeout)
+	}
+	return err
+}
+
+// removeCgroup kills what is left in the container's cgroup and removes it.
+func removeCgroup(r *state.Record) error {
+	c, err := cgroup.OpenExisting(r.Cgroup.Dirs)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.Kill(); err != nil {
+		return err
+	}
+	return c.Remove()
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"path"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+)
+
+// defaultDevices are made in every container's /dev (config-linux.md, "Default
+// Devices"); /dev/ptmx and /dev/console are made elsewhere.
+var defaultDevices = []struct {
+	name         string
+	major, minor int64
+}{
+	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
+}
+
+// deviceLinks are the symbolic links of every container's /dev (runtime-linux.md,
+// "Dev symbolic links").
+var deviceLinks = []struct{ name, target string }{
+	{"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
+	{"core", "/proc/kcore"},
+}
+
+// hostDev says whether /dev is the host's own directory by a bind mount: then
+// nothing may be made in it.
+func (b *birth) hostDev() bool {
+	for _, m := range b.mounts {
+		if m.dest == "/dev" && m.opt.Bind {
+			return true
+		}
+	}
+	return false
+}
+
+// devices makes the device nodes and links of /dev.
+func (b *birth) devices() []plan.Step {
+	if b.hostDev() {
+		return nil
+	}
+	var listed []specs.LinuxDevice
+	if b.spec.Linux != nil {
+		listed = b.spec.Linux.Devices
+	}
+	steps := []plan.Step{{
+		By: plan.Init, Words: "make the default devices null, zero, full, random, urandom and tty in /dev",
+		Assemble: func(a *program.Assembler) {
+			dev := a.Reg()
+			b.makeInRoot(a, dev, "/dev", true, 0)
+			for _, d := range defaultDevices {
+				if !listsDevice(listed, "/dev/"+d.name) {
+					b.mknod(a, dev, d.name, unix.S_IFCHR|0o666, d.major, d.minor, 0, 0)
+				}
+			}
+			closeFd(a, dev)
+		},
+	}}
+	for i, d := range listed {
+		kind := map[string]uint32{"c": unix.S_IFCHR, "u": unix.S_IFCHR, "b": unix.S_IFBLK, "p": unix.S_IFIFO}[d.Type]
+		mode := uint32(0o666)
+		if d.FileMode != nil {
+			mode = uint32(*d.FileMode) & 0o7777
+		}
+		var uid, gid uint32
+		if d.UID != nil {
+			uid = *d.UID
+		}
+		if d.GID != nil {
+			gid = *d.GID
+		}
+		file := path.Clean("/" + d.Path)
+		steps = append(steps, plan.Step{
+			Field: fmt.Sprintf("/linux/devices/%d", i), By: plan.Init,
+			Words: fmt.Sprintf("make the device %s (%s %d:%d, mode %04o)", file, d.Type, d.Major, d.Minor, mode),
+			Assemble: func(a *program.Assembler) {
+				dir := a.Reg()
+				b.makeInRoot(a, dir, path.Dir(file), true, 0)
+				b.mknod(a, dir, path.Base(file), kind|mode, d.Major, d.Minor, uid, gid)
+				closeFd(a, dir)
+			},
+		})
+	}
+	return append(steps, b.links())
+}
+
+func listsDevice(list []specs.LinuxDevice, file string) bool {
+	for _, d := range list {
+		if path.Clean("/"+d.Path) == file {
+			return true
+		}
+	}
+	return false
+}
+
+// mknod makes a node in an open directory. One that exists is accepted only if
+// it is the same device (config-linux.md, "Devices"); mknodat does not follow a
+// symbolic link of that name, nor does the check.
+func (b *birth) mknod(a *program.Assembler, dir program.Reg, name string, mode uint32, major, minor int64, uid, gid uint32) {
+	exists, done := a.NewLabel(), a.NewLabel()
+	what := fmt.Sprintf("%s %d:%d", name, major, minor)
+	n := a.String(name)
+	a.Call(program.Discard, unix.SYS_MKNODAT, dir.Arg(), n, program.Const(mode), program.Const(unix.Mkdev(uint32(major), uint32(minor)))).
+		Note(what).On(unix.EEXIST, exists)
+	if uid != 0 || gid != 0 {
+		a.Call(program.Discard, unix.SYS_FCHOWNAT, dir.Arg(), n, program.Const(uid), program.Const(gid), program.Const(unix.AT_SYMLINK_NOFOLLOW)).Note(what)
+	}
+	a.Jump(done)
+	a.Bind(exists)
+
+	// struct statx: stx_mode in the word at 28, stx_rdev_major and _minor at 128.
+	got, differs := a.Reg(), a.NewLabel()
+	a.Call(program.Discard, unix.SYS_STATX, dir.Arg(), n, program.Const(unix.AT_SYMLINK_NOFOLLOW), program.Const(unix.STATX_TYPE), program.Scratch(0)).Note(what)
+	a.Load32(got, 28, unix.S_IFMT)
+	a.Unless(got.Arg(), program.Const(mode&unix.S_IFMT), differs)
+	if mode&unix.S_IFMT != unix.S_IFIFO {
+		a.Load32(got, 128, 1<<32-1)
+		a.Unless(got.Arg(), program.Const(major), differs)
+		a.Load32(got, 132, 1<<32-1)
+		a.Unless(got.Arg(), program.Const(minor), differs)
+	}
+	a.Jump(done)
+	a.Bind(differs)
+	a.Fail(unix.EEXIST, what+" exists and is something else")
+	a.Release(got)
+	a.Bind(done)
+}
+
+// links makes the symbolic links of /dev. /dev/ptmx is the container's own
+// multiplexer: what an image ships under that name is replaced.
+func (b *birth) links() plan.Step {
+	return plan.Step{
+		By: plan.Init, Words: "make the links fd, stdin, stdout, stderr, core and ptmx in /dev",
+		Assemble: func(a *program.Assembler) {
+			dev := a.Reg()
+			b.openInRoot(a, dev, "/dev", unix.O_PATH|unix.O_DIRECTORY, 0)
+			for _, l := range deviceLinks {
+				a.Call(program.Discard, unix.SYS_SYMLINKAT, a.String(l.target), dev.Arg(), a.String(l.name)).Note("/dev/" + l.name).Tolerate(unix.EEXIST)
+			}
+			ptmx := a.String("ptmx")
+			a.Call(program.Discard, unix.SYS_UNLINKAT, dev.Arg(), ptmx, program.Const(0)).Note("/dev/ptmx").Tolerate(unix.ENOENT)
+			a.Call(program.Discard, unix.SYS_SYMLINKAT, a.String("pts/ptmx"), dev.Arg(), ptmx).Note("/dev/ptmx")
+			closeFd(a, dev)
+		},
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+)
+
+// stepFailure is a step of a Plan that did not succeed.
+type stepFailure struct {
+	step plan.Step
+	err  error
+}
+
+// Error begins with the config field, if one asked for the step.
+func (f *stepFailure) Error() string {
+	what := f.step.Words
+	if f.step.Field != "" {
+		what = fmt.Sprintf("%s (%s)", f.step.Field, f.step.Words)
+	}
+	return what + ": " + f.err.Error()
+}
+
+func (f *stepFailure) Unwrap() error { return f.err }
+
+// stepError attributes an error to a step of the runtime.
+func stepError(s *plan.Step, err error) error { return &stepFailure{*s, err} }
+
+// initError attributes a failure of the Program to its step.
+func (b *birth) initError(p *plan.Plan, err error) error {
+	var f *program.Failure
+	if errors.As(err, &f) && f.Step > p.Clone && f.Step < len(p.Steps) {
+		return &stepFailure{p.Steps[f.Step], err}
+	}
+	return err
+}
+
+// faultList is several faults of a config, reported together.
+type faultList []error
+
+func (l faultList) Error() string {
+	lines := make([]string, len(l))
+	for i, err := range l {
+		lines[i] = err.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap lets errors.Is look at each.
+func (l faultList) Unwrap() []error { return l }
+
+// message is an error as the user sees it: what failed, and the errno's name if
+// the text does not have it yet.
+func message(err error) string {
+	text := err.Error()
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		if name := unix.ErrnoName(errno); name != "" && !strings.Contains(text, "("+name+")") {
+			text += " (" + name + ")"
+		}
+	}
+	return text
+}
+
+// hint is advice for failures whose errno alone misleads, or "".
+func hint(err error) string {
+	var errno unix.Errno
+	errors.As(err, &errno)
+	var (
+		step    *stepFailure
+		failure *program.Failure
+	)
+	field, text := "", err.Error()
+	if errors.As(err, &step) {
+		field = step.step.Field
+	}
+	nr := ^uintptr(0)
+	if errors.As(err, &failure) {
+		nr = failure.Nr
+	}
+	switch {
+	case strings.Contains(text, "Bad value for 'size'"):
+		return "sizes take k, m or g: size=65536k"
+	case nr == unix.SYS_FSOPEN && errno == unix.ENODEV:
+		return "the kernel has no such file system; /proc/filesystems lists those it has"
+	case nr == unix.SYS_OPENAT2 && errno == unix.ELOOP && strings.HasPrefix(field, "/mounts/"):
+		return "a procfs or sysfs must be mounted on an ordinary directory, not on a symbolic link"
+	case nr == unix.SYS_EXECVE && errno == unix.ENOENT:
+		return "the file is there, so its interpreter is missing: the one after #! or the dynamic linker"
+	case nr == unix.SYS_EXECVE && errno == unix.ENOEXEC:
+		return "not a program for this machine, or a script without a #! line"
+	case strings.Contains(text, "executable file not found"):
+		return "the search goes along the PATH in /process/env, inside the container"
+	case errors.Is(err, unix.ENOSPC) && nr == unix.SYS_MOVE_MOUNT:
+		return "the limit of mounts is /proc/sys/fs/mount-max"
+	case strings.Contains(text, "clone3") && errno == unix.EPERM:
+		return "new namespaces other than user need CAP_SYS_ADMIN"
+	case strings.Contains(text, "clone3") && errno == unix.ENOSYS:
+		return "oci-mini needs Linux 5.14 and a seccomp profile that lets clone3 through"
+	case strings.Contains(text, "clone3") && errno == unix.EAGAIN:
+		return "a limit of processes is reached: ulimit -u, pids.max of the cgroup, kernel.pid_max"
+	case nr == unix.SYS_PRLIMIT64 && errno == unix.EPERM:
+		return "raising a hard limit needs CAP_SYS_RESOURCE"
+	case nr == unix.SYS_CAPSET && errno == unix.EPERM:
+		return "the runtime itself lacks a capability that the config asks for"
+	}
+	return ""
+}
+
+// undoStack holds what must be taken back if a later step fails, only for things
+// that outlive the processes: directories, cgroups, the container's process.
+type undoStack struct{ steps []func() error }
+
+func (u *undoStack) push(f func() error) { u.steps = append(u.steps, f) }
+
+// unwind takes everything back, the latest first, and returns what could not be.
+func (u *undoStack) unwind() error {
+	var failed []error
+	for len(u.steps) > 0 {
+		f := u.steps[len(u.steps)-1]
+		u.steps = u.steps[:len(u.steps)-1]
+		if err := f(); err != nil {
+			failed = append(failed, fmt.Errorf("cleaning up: %w", err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// release keeps everything: the work is done.
+func (u *undoStack) release() { u.steps = nil }

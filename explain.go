@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+var explainCommand = &cli.Command{
+	Name:      "explain",
+	Usage:     "print what run would do, step by step, without doing it",
+	ArgsUsage: "BUNDLE/ [ID]",
+	Flags: append([]cli.Flag{
+		&cli.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
+		&cli.BoolFlag{Name: "create", Usage: "explain create, which waits for start, instead of run"},
+	}, birthFlags...),
+	Action: func(c *cli.Context) error {
+		format := c.String("format")
+		if format != "text" && format != "json" {
+			return failed(c, "", fmt.Errorf("--format: %q is neither text nor json", format))
+		}
+		r, err := requestOf(c)
+		if err != nil {
+			return failed(c, "", err)
+		}
+		r.opt.wait = c.Bool("create")
+		s, _, rootfs, err := r.load()
+		if err != nil {
+			return failed(c, r.id, err)
+		}
+		h, err := thisHost(r.cgroupManager)
+		if err != nil {
+			return failed(c, r.id, err)
+		}
+		b, err := newBirth(r.id, r.bundle, rootfs, s, h, r.opt)
+		if err != nil {
+			return failed(c, r.id, err)
+		}
+		if format == "json" {
+			return b.plan().JSON(c.App.Writer)
+		}
+		return b.plan().Text(c.App.Writer)
+	},
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/opencontainers/runtime-spec/specs-go/features"
+	"github.com/urfave/cli/v2"
+
+	"github.com/oci-mini/oci-mini/internal/capability"
+	"github.com/oci-mini/oci-mini/spec"
+)
+
+var featuresCommand = &cli.Command{
+	Name:  "features",
+	Usage: "print what this runtime supports, as JSON (features.md of the specification)",
+	Action: func(c *cli.Context) error {
+		if err := arguments(c, 0, 0); err != nil {
+			return err
+		}
+		return failed(c, "", writeJSON(c.App.Writer, supported()))
+	},
+}
+
+// supported is generated from the tables that parse: a name is listed if and
+// only if it is accepted.
+func supported() features.Features {
+	yes, no := true, false
+	var kinds []string
+	for _, n := range spec.Namespaces {
+		if !unsupportedNamespace(n.Type) {
+			kinds = append(kinds, string(n.Type))
+		}
+	}
+	return features.Features{
+		OCIVersionMin: "1.0.0",
+		OCIVersionMax: specs.Version,
+		Hooks:         []string{},
+		MountOptions:  supportedMountOptions(),
+		Linux: &features.Linux{
+			Namespaces:      kinds,
+			Capabilities:    capability.Names(),
+			Cgroup:          &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
+			Seccomp:         &features.Seccomp{Enabled: &no},
+			Apparmor:        &features.Apparmor{Enabled: &no},
+			Selinux:         &features.Selinux{Enabled: &no},
+			IntelRdt:        &features.IntelRdt{Enabled: &no},
+			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &no}},
+			NetDevices:      &features.NetDevices{Enabled: &no},
+		},
+		Annotations: map[string]string{
+			"io.github.oci-mini.version": version,
+			"io.github.oci-mini.commit":  commit,
+		},
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/moby/sys/user"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/capability"
+	"github.com/oci-mini/oci-mini/internal/cgroup"
+)
+
+// host is what a Plan depends on besides the config. Tests make it by hand.
+type host struct {
+	euid    int
+	lastCap int
+	layout  *cgroup.Layout // nil: no cgroups
+	// streamOwner has the owner of each standard stream that may be given to
+	// the container's user; the null device is not among them.
+	streamOwner map[int]uint32
+	// open opens a file of a directory tree without leaving the tree.
+	open func(dir, file string) (io.ReadCloser, error)
+}
+
+// thisHost looks at the machine.
+func thisHost(cgroupManager string) (*host, error) {
+	h := &host{euid: os.Geteuid(), open: openBelow, streamOwner: map[int]uint32{}}
+	var err error
+	if h.lastCap, err = capability.Last(); err != nil {
+		return nil, err
+	}
+	if cgroupManager != "disabled" {
+		if h.layout, err = cgroup.Detect(); err != nil {
+			return nil, err
+		}
+	}
+	for fd := range 3 {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && !(st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)) {
+			h.streamOwner[fd] = st.Uid
+		}
+	}
+	return h, nil
+}
+
+// openBelow opens a file below a directory, which stands for the root.
+func openBelow(dir, file string) (io.ReadCloser, error) {
+	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	defer unix.Close(root)
+	fd, err := unix.Openat2(root, file, &unix.OpenHow{
+		// O_NONBLOCK: an image may have a fifo there.
+		Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK, Resolve: inRoot,
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "openat2", Path: dir + "/" + file, Err: err}
+	}
+	return os.NewFile(uintptr(fd), file), nil
+}
+
+// home is the home directory that the container's passwd has for a user, "/" if
+// it has none. The file may come from the rootfs or from a bind mount over it.
+func (h *host) home(b *birth, uid uint32) string {
+	dir, file := b.rootfs, "/etc/passwd"
+	for _, m := range b.mounts {
+		rest, below := strings.CutPrefix("/etc/passwd", strings.TrimSuffix(m.dest, "/"))
+		switch {
+		case !below || rest != "" && rest[0] != '/':
+		case m.opt.Bind && rest == "":
+			dir, file = "/", m.Source
+		case m.opt.Bind:
+			dir, file = m.Source, rest
+		default:
+			return "/" // a file system that is still empty, or unknown
+		}
+	}
+	f, err := h.open(dir, file)
+	if err != nil {
+		return "/"
+	}
+	defer f.Close()
+	// A megabyte is more than any passwd needs; a larger one is an attack.
+	found, err := user.ParsePasswdFilter(io.LimitReader(f, 1<<20), func(u user.User) bool { return u.Uid == int(uid) })
+	if err != nil || len(found) == 0 || found[0].Home == "" {
+		return "/"
+	}
+	return found[0].Home
+}

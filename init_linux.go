@@ -1,0 +1,249 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/state"
+)
+
+// birthOptions are what the command line adds to the config.
+type birthOptions struct {
+	noPivot       bool
+	noNewKeyring  bool
+	preserveFds   int
+	consoleSocket string
+	// wait makes the container wait for `start`, in the state "created".
+	wait bool
+}
+
+// birth is a container being made. Its first fields decide the Plan; the later
+// ones are filled by the Plan's own steps.
+type birth struct {
+	id     string
+	bundle string // absolute
+	rootfs string // absolute
+	spec   *specs.Spec
+	host   *host
+	opt    birthOptions
+
+	ns      namespaces
+	mounts  []*mount
+	caps    *capabilities
+	cgroups *cgroups
+	env     []string
+
+	rootFd, procFd, nullFd int
+	startFd                int // listening socket of a container that waits
+	nsFds                  []int
+	opened                 []int // to close once init has its copies
+	slave                  program.Reg
+	cgroup                 *cgroup.Cgroup
+	threadBack             func() error
+	dir                    *state.Dir
+	settled                bool
+	child                  *program.Child
+	master                 *os.File
+}
+
+// newBirth understands the config for a host. It is a pure function of both:
+// nothing is opened or made yet. All that it cannot do is reported at once.
+func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOptions) (*birth, error) {
+	b := &birth{
+		id: id, bundle: bundle, rootfs: rootfs, spec: s, host: h, opt: opt,
+		ns: namespacesOf(s), rootFd: -1, procFd: -1, nullFd: -1, startFd: -1,
+	}
+	faults := unsupported(s)
+	var more []error
+	b.mounts, more = mountsOf(s, bundle, rootfs)
+	faults = append(faults, more...)
+	b.cgroups, more = cgroupsOf(s, id, h)
+	faults = append(faults, more...)
+	if s.Process != nil && s.Process.Capabilities != nil {
+		b.caps = capabilitiesOf(s.Process.Capabilities)
+	}
+	if len(faults) > 0 {
+		return nil, faultList(faults)
+	}
+	if p := s.Process; p != nil {
+		b.env = environment(p, h.home(b, p.User.UID))
+	}
+	return b, nil
+}
+
+// plan is the order of a container's birth.
+func (b *birth) plan() *plan.Plan {
+	p := &plan.Plan{}
+
+	// The runtime opens and makes what only it can.
+	p.Add(b.makeCgroup()...)
+	p.Add(b.openNamespaces()...)
+	p.Add(b.openRoot()...)
+	p.Add(b.openSources()...)
+	p.Add(b.openMasks()...)
+	p.Add(b.openHostProc()...)
+	p.AddClone(b.clone())
+	p.Add(b.limitCgroup()...)
+
+	// The first process builds its surroundings.
+	p.Add(b.joinNamespaces()...)
+	p.Add(b.newCgroupNamespace()...)
+	p.Add(b.session())
+	p.Add(b.keyring()...)
+	p.Add(b.attachRoot()...)
+	p.Add(b.mountAll()...)
+	p.Add(b.devices()...)
+	p.Add(b.console()...)
+	p.Add(b.finishMounts()...)
+	p.Add(b.makeWorkingDirectory()...)
+	p.Add(b.enterRoot()...)
+	p.Add(b.identity()...)
+	p.Add(b.sysctls()...)
+	p.Add(b.cover()...)
+
+	// Then it becomes the process of the config.
+	p.Add(b.limits()...)
+	p.Add(b.standardStreams()...)
+	before, after := b.workingDirectory()
+	p.Add(before...)
+	p.Add(b.privileges()...)
+	p.Add(after...)
+	var found program.Reg
+	p.Add(b.findExecutable(b.env, &found)...)
+	p.Add(b.umask()...)
+	p.Add(b.closeDescriptors())
+	p.Add(b.resetSignals())
+	p.Add(b.settle())
+	if b.opt.wait {
+		p.Add(b.waitForStart())
+	}
+	p.Add(b.execute(b.env, &found)...)
+	return p
+}
+
+// clone is the step that creates the first process.
+func (b *birth) clone() plan.Step {
+	where := ""
+	if b.cgroups.unified() {
+		where = ", born in its cgroup"
+	}
+	return plan.Step{
+		Field: "/linux/namespaces", By: plan.Runtime,
+		Words:  "clone the first process; " + b.ns.words() + where,
+		Reason: "the cgroup namespace is missing here: it must be made inside the cgroup",
+	}
+}
+
+// carryOut executes the Plan up to the point where init has finished its part:
+// it executed the process, or waits for start. On failure, what the runtime made
+// is undone and the error names the step.
+func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
+	defer b.closeOpened()
+	for i := range p.Clone {
+		if err := do(&p.Steps[i], undo); err != nil {
+			return err
+		}
+	}
+
+	a := program.NewAssembler()
+	for i := p.Clone + 1; i < len(p.Steps); i++ {
+		s := &p.Steps[i]
+		a.Step(i)
+		switch {
+		case s.By == plan.Init:
+			s.Assemble(a)
+		case p.Steps[i-1].By == plan.Init || i == p.Clone+1:
+			// Consecutive steps of the runtime share one sync point. The token
+			// only has to be one: the order is known.
+			a.Sync(1)
+		}
+	}
+	code, err := a.Finish()
+	if err != nil {
+		return err
+	}
+
+	b.child, err = code.Launch(b.cloneOptions())
+	if err != nil {
+		return stepError(&p.Steps[p.Clone], err)
+	}
+	undo.push(func() error {
+		_ = b.child.Kill()
+		_, err := b.child.Reap()
+		b.child.Release()
+		return err
+	})
+	return b.serve(p, undo)
+}
+
+// serve does the runtime's steps while init waits for each at its sync point.
+func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
+	next := p.Clone + 1
+	for {
+		event, err := b.child.Next()
+		if err != nil {
+			return b.initError(p, err)
+		}
+		if event.Started {
+			return nil
+		}
+		for next < len(p.Steps) && p.Steps[next].By == plan.Init {
+			next++
+		}
+		for ; next < len(p.Steps) && p.Steps[next].By == plan.Runtime; next++ {
+			if err := do(&p.Steps[next], undo); err != nil {
+				return err
+			}
+		}
+		if err := b.child.Continue(); err != nil {
+			return err
+		}
+		if b.opt.wait && b.settled {
+			return nil
+		}
+	}
+}
+
+// do executes one step of the runtime.
+func do(s *plan.Step, undo *undoStack) error {
+	back, err := s.Do()
+	if back != nil {
+		undo.push(back)
+	}
+	if err != nil {
+		return stepError(s, err)
+	}
+	return nil
+}
+
+// cloneOptions is what the clone needs besides the Program.
+func (b *birth) cloneOptions() program.Options {
+	opt := program.Options{Flags: b.ns.cloned(), CgroupFd: -1}
+	if b.cgroup != nil {
+		opt.CgroupFd = b.cgroup.UnifiedFd()
+	}
+	pidns := b.pidNamespaceFd()
+	opt.Prepare = func() error {
+		if pidns >= 0 {
+			if err := unix.Setns(pidns, unix.CLONE_NEWPID); err != nil {
+				return fmt.Errorf("join the pid namespace: %w", os.NewSyscallError("setns", err))
+			}
+		}
+		return b.enterCgroup()
+	}
+	opt.Restore = b.leaveCgroup
+	return opt
+}
+
+func (b *birth) closeOpened() {
+	for _, fd := range b.opened {
+		_ = unix.Close(fd)
+	}
+	b.opened = nil
+}

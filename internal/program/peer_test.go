@@ -1,0 +1,180 @@
+package program
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"golang.org/x/sys/unix"
+)
+
+// peerReport runs a Program that reports to a socket, and reads the other end.
+func peerReport(t *testing.T, build func(a *Assembler, peer Arg)) (outcome, *Failure) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := os.NewFile(uintptr(pair[0]), "peer")
+	defer ours.Close()
+	c := launch(t, assemble(t, func(a *Assembler) { build(a, Const(pair[1])) }), 0)
+	unix.Close(pair[1])
+	o := follow(t, c)
+	f, err := ReadPeerFailure(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o, f
+}
+
+func TestPeerFailure(t *testing.T) {
+	tests := []struct {
+		name  string
+		build func(a *Assembler, peer Arg)
+		want  *Failure
+	}{
+		{"call", func(a *Assembler, peer Arg) {
+			a.ReportTo(peer)
+			a.Call(Discard, unix.SYS_CLOSE, Const(-1)).Note("the note")
+		}, &Failure{Origin: Origin{Nr: unix.SYS_CLOSE, Note: "the note"}, Errno: unix.EBADF}},
+		{"call without a note", func(a *Assembler, peer Arg) {
+			a.ReportTo(peer)
+			a.Call(Discard, unix.SYS_CLOSE, Const(-1))
+		}, &Failure{Origin: Origin{Nr: unix.SYS_CLOSE}, Errno: unix.EBADF}},
+		{"call number 0 on some machine", func(a *Assembler, peer Arg) {
+			a.ReportTo(peer)
+			a.Call(Discard, 0, Const(-1), Scratch(0), Const(1))
+		}, &Failure{Errno: unix.EBADF}},
+		{"fail", func(a *Assembler, peer Arg) {
+			a.ReportTo(peer)
+			a.Fail(unix.ENOTDIR, "/cwd")
+		}, &Failure{Origin: Origin{Nr: noCall, Note: "/cwd"}, Errno: unix.ENOTDIR}},
+		{"a register names the peer", func(a *Assembler, peer Arg) {
+			r := a.Reg()
+			a.Set(r, peer)
+			a.ReportTo(r.Arg())
+			a.Set(r, Const(-1)) // it is the value that counts
+			a.Fail(unix.EIO, "")
+		}, &Failure{Origin: Origin{Nr: noCall}, Errno: unix.EIO}},
+		{"before", func(a *Assembler, peer Arg) {
+			a.Call(Discard, unix.SYS_CLOSE, Const(-1))
+			a.ReportTo(peer)
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o, f := peerReport(t, tt.build)
+			parent := o.failure(t)
+			switch {
+			case tt.want == nil && f != nil:
+				t.Errorf("%+v, want none", f)
+			case tt.want == nil:
+			case f == nil || *f != *tt.want:
+				t.Errorf("the peer learns %+v, want %+v", f, tt.want)
+			case f.Error() != parent.Error():
+				t.Errorf("the peer learns %q, the parent %q", f, parent)
+			}
+		})
+	}
+}
+
+// TestPeerSuccess: a started program closes the descriptor.
+func TestPeerSuccess(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w := pipe(t)
+	o, f := peerReport(t, func(a *Assembler, peer Arg) {
+		a.ReportTo(peer)
+		a.Call(Discard, unix.SYS_DUP3, constFd(w), Const(1), Const(0))
+		a.Call(Discard, unix.SYS_EXECVE, a.String(self), a.Strings([]string{self}), a.Strings([]string{helperEnv + "=args"}))
+	})
+	if f != nil || o.err != nil || !o.event.Started || o.status != 7 {
+		t.Errorf("peer %+v; event %+v, %v, status %d", f, o.event, o.err, o.status)
+	}
+	w.Close()
+	if out, _ := io.ReadAll(r); len(out) == 0 {
+		t.Error("the program did not run")
+	}
+}
+
+// TestPeerGone: a report that nobody reads must not kill the child with SIGPIPE
+// before the parent's report is there.
+func TestPeerGone(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := launch(t, assemble(t, func(a *Assembler) {
+		a.Call(Discard, unix.SYS_RT_SIGPROCMASK, Const(unix.SIG_SETMASK), a.Words(0), Const(0), Const(8))
+		a.ReportTo(Const(pair[1]))
+		a.Sync(1)
+		a.Call(Discard, unix.SYS_CLOSE, Const(pair[0])) // the copy that it inherited
+		a.Call(Discard, unix.SYS_CLOSE, Const(-1)).Note("late")
+	}), 0)
+	unix.Close(pair[1])
+	unix.Close(pair[0])
+	if f := follow(t, c).failure(t); f.Errno != unix.EBADF || f.Killed || f.Note != "late" {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestReadPeerFailure(t *testing.T) {
+	header := func(errno, nr uint32) []byte {
+		return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, errno), nr)
+	}
+	tests := []struct {
+		name string
+		in   []byte
+		want *Failure
+		err  string
+	}{
+		{"nothing", nil, nil, ""},
+		{"garbage", []byte("abc"), nil, "sent 3 bytes of a report"},
+		{"half a header", header(1, 2)[:7], nil, "sent 7 bytes of a report"},
+		{"no errno", header(0, 2), nil, "without an errno"},
+		{"header", header(2, 57), &Failure{Origin: Origin{Nr: 57}, Errno: 2}, ""},
+		{"note", append(header(2, 57), "x"...), &Failure{Origin: Origin{Nr: 57, Note: "x"}, Errno: 2}, ""},
+		{"endless note", append(header(2, 57), make([]byte, 1<<20)...),
+			&Failure{Origin: Origin{Nr: 57, Note: strings.Repeat("\x00", 4096)}, Errno: 2}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			// Two writes may arrive in any number of reads.
+			f, err := ReadPeerFailure(iotest.OneByteReader(strings.NewReader(string(tt.in))))
+			if (tt.err == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Fatalf("error %v, want %q", err, tt.err)
+			}
+			if (f == nil) != (tt.want == nil) || f != nil && *f != *tt.want {
+				t.Errorf("%+v, want %+v", f, tt.want)
+			}
+		})
+	}
+	broken := errors.New("broken")
+	if _, err := ReadPeerFailure(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("%v, want the reader's error", err)
+	}
+}
+
+// TestSyscallNames: every name is given once.
+func TestSyscallNames(t *testing.T) {
+	var names []string
+	for nr := range uintptr(600) {
+		if name := SyscallName(nr); !strings.HasPrefix(name, "system call ") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if n := len(slices.Compact(slices.Clone(names))); n != len(names) || n < 50 {
+		t.Errorf("%d names, %d different: %v", len(names), n, names)
+	}
+	if SyscallName(noCall) != "" {
+		t.Error("a control instruction has a name")
+	}
+}

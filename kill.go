@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/state"
+)
+
+var killCommand = &cli.Command{
+	Name:      "kill",
+	Usage:     "send a signal to a container's first process (default SIGTERM)",
+	ArgsUsage: "ID [SIGNAL]",
+	Flags: []cli.Flag{
+		&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "send it to all processes of the container; a stopped container is no error"},
+	},
+	Action: func(c *cli.Context) error {
+		if err := arguments(c, 1, 2); err != nil {
+			return err
+		}
+		id, name := c.Args().First(), "SIGTERM"
+		if c.NArg() == 2 {
+			name = c.Args().Get(1)
+		}
+		sig, err := process.ParseSignal(name)
+		if err != nil {
+			return failed(c, id, err)
+		}
+		dir, err := storeOf(c).Load(id)
+		if err != nil {
+			return failed(c, "", err)
+		}
+		defer dir.Close()
+		return failed(c, id, kill(dir, sig, c.Bool("all")))
+	},
+}
+
+// errNotRunning has the text by which engines know that there is nothing to kill.
+var errNotRunning = errors.New("container not running")
+
+// kill signals a container. It takes no lock: a signal must reach a container
+// that another command is busy with.
+func kill(dir *state.Dir, sig unix.Signal, all bool) error {
+	switch status, _ := statusOf(dir); status {
+	case specs.StateStopped:
+		if all {
+			return killRest(dir.Record, sig)
+		}
+		return errNotRunning
+	case specs.StateCreating:
+		return errors.New("cannot kill a container that is still being created")
+	}
+	if all {
+		return killRest(dir.Record, sig)
+	}
+	err := process.ID(dir.Record.Init).Signal(sig)
+	if errors.Is(err, unix.ESRCH) {
+		return errNotRunning
+	}
+	// Without a pid namespace of its own, the kernel does not take the other
+	// processes along with the first one.
+	if err == nil && sig == unix.SIGKILL && !dir.Record.OwnPids {
+		err = killRest(dir.Record, sig)
+	}
+	if err == nil && sig == unix.SIGKILL {
+		err = thaw(dir.Record)
+	}
+	return err
+}
+
+// killRest signals every process in the container's cgroup.
+func killRest(r *state.Record, sig unix.Signal) error {
+	c, err := cgroup.OpenExisting(r.Cgroup.Dirs)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if sig == unix.SIGKILL {
+		return c.Kill()
+	}
+	pids, err := c.Pids(true)
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("kill %d: %w", pid, err)
+		}
+	}
+	return nil
+}
+
+// thaw lets a frozen container die of the SIGKILL that was sent to it: the v1
+// freezer holds even that back.
+func thaw(r *state.Record) error {
+	c, err := cgroup.OpenExisting(freezerDirs(r.Cgroup.Dirs))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if frozen, err := c.Frozen(); err != nil || !frozen {
+		return nil
+	}
+	return c.Thaw()
+}

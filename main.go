@@ -1,0 +1,145 @@
+// Command oci-mini creates and runs containers as the Open Container Initiative's
+// runtime specification describes them.
+//
+// The Go runtime otherwise reads the cgroup's cpu limit at start, and keeps its
+// files open to follow changes; oci-mini lives for milliseconds:
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
+
+	"github.com/oci-mini/oci-mini/internal/runlog"
+	"github.com/oci-mini/oci-mini/internal/state"
+)
+
+// version and commit are set by the linker.
+var (
+	version = "0.1.0"
+	commit  = "unknown"
+)
+
+// exitError is an exit status that says all: the container's own.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+func main() {
+	os.Exit(run(os.Args))
+}
+
+// run is the one place where errors meet the user.
+func run(args []string) int {
+	// Nothing that oci-mini makes is worth collecting before it exits; a
+	// foreground run turns the collector on again.
+	debug.SetGCPercent(-1)
+
+	app := newApp()
+	var log *runlog.Log
+	app.Before = func(c *cli.Context) error {
+		var err error
+		log, err = runlog.Open(c.String("log"), c.String("log-format"), c.Bool("debug"))
+		return err
+	}
+	err := app.Run(args)
+	var exit exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return int(exit)
+	}
+	text := message(err)
+	fmt.Fprintf(os.Stderr, "oci-mini: %s\n", text)
+	if h := hint(err); h != "" {
+		fmt.Fprintf(os.Stderr, "  hint: %s\n", h)
+		text += "; hint: " + h
+	}
+	if log != nil {
+		log.Error(text)
+	}
+	return 1
+}
+
+func newApp() *cli.App {
+	cli.VersionPrinter = func(c *cli.Context) {
+		fmt.Fprintf(c.App.Writer, "oci-mini version %s\ncommit: %s\nspec: %s\ngo: %s\n", version, commit, specs.Version, runtime.Version())
+	}
+	return &cli.App{
+		Name:           "oci-mini",
+		Usage:          "run containers as the OCI runtime specification says",
+		Version:        version,
+		HideHelp:       false,
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return err },
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "debug", Usage: "write debug records to the log"},
+			&cli.StringFlag{Name: "log", Usage: "append records to this `FILE`"},
+			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`text` or json"},
+			&cli.StringFlag{Name: "log-level", Usage: "accepted for crun's callers: `LEVEL` debug is --debug"},
+			&cli.StringFlag{Name: "root", Usage: "keep the state of containers in this `DIR`", DefaultText: "/run/oci-mini"},
+			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "`true`, false or auto"},
+			&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd manage cgroups (same as --cgroup-manager systemd)"},
+			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`cgroupfs`, systemd or disabled"},
+		},
+		Commands: []*cli.Command{
+			createCommand, deleteCommand, explainCommand, featuresCommand, killCommand, listCommand,
+			runCommand, specCommand, startCommand, stateCommand,
+		},
+		CommandNotFound: nil,
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("no such command: %s", c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+}
+
+// storeOf is the store of containers that the global flags name.
+func storeOf(c *cli.Context) *state.Store {
+	root := c.String("root")
+	if root == "" {
+		root = "/run/oci-mini"
+		if dir := os.Getenv("XDG_RUNTIME_DIR"); os.Geteuid() != 0 && dir != "" {
+			root = dir + "/oci-mini"
+		}
+	}
+	return state.Open(root)
+}
+
+// arguments checks how many arguments a command got.
+func arguments(c *cli.Context, least, most int) error {
+	n := c.NArg()
+	switch {
+	case n < least:
+		return fmt.Errorf("%s: needs %d argument(s), got %d: see oci-mini %s --help", c.Command.Name, least, n, c.Command.Name)
+	case most >= 0 && n > most:
+		return fmt.Errorf("%s: takes at most %d argument(s), got %d: see oci-mini %s --help", c.Command.Name, most, n, c.Command.Name)
+	}
+	return nil
+}
+
+// failed prefixes an error with the command and the container it is about.
+func failed(c *cli.Context, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var exit exitError
+	if errors.As(err, &exit) {
+		return err
+	}
+	if id == "" {
+		return fmt.Errorf("%s: %w", c.Command.Name, err)
+	}
+	return fmt.Errorf("%s %s: %w", c.Command.Name, id, err)
+}

@@ -1,0 +1,317 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/mountopt"
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+)
+
+// mount is one entry of /mounts with its options understood.
+type mount struct {
+	specs.Mount
+	index int
+	dest  string // absolute and clean
+	opt   mountopt.Options
+	late  bool // made read-only at the end
+	// bind only:
+	inRootfs string // source below the rootfs, resolved by init, or ""
+	sourceFd int
+	isDir    bool
+}
+
+func (m *mount) field() string { return fmt.Sprintf("/mounts/%d", m.index) }
+
+// words say what is mounted where.
+func (m *mount) words() string {
+	switch {
+	case m.opt.Remount:
+		return "remount " + m.dest
+	case m.opt.Bind:
+		return fmt.Sprintf("bind %s on %s", m.Source, m.dest)
+	}
+	return fmt.Sprintf("mount %s on %s", m.Type, m.dest)
+}
+
+// mountsOf reads all entries and reports every fault at once.
+func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
+	var list []*mount
+	var faults []error
+	for i, entry := range s.Mounts {
+		opt, err := mountopt.Parse(entry.Options)
+		m := &mount{Mount: entry, index: i, dest: path.Clean("/" + entry.Destination), opt: opt, sourceFd: -1}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("/mounts/%d/options: %w", i, err))
+			continue
+		}
+		if entry.Type == "bind" {
+			m.opt.Bind = true // the type says it too (config.md, "mounts")
+		}
+		if m.opt.Bind && !filepath.IsAbs(m.Source) {
+			m.Source = filepath.Join(bundle, m.Source)
+		}
+		// What is mounted on, or has devices made in it, later on must stay
+		// writable until then.
+		if entry.Type == "tmpfs" || m.dest == "/dev" {
+			m.late = m.opt.DelayReadOnly()
+		}
+		if m.opt.Bind {
+			if rel, err := filepath.Rel(rootfs, m.Source); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+				m.inRootfs = path.Clean("/" + rel)
+			}
+		}
+		faults = append(faults, unsupportedMount(m)...)
+		list = append(list, m)
+	}
+	return list, faults
+}
+
+// openSources clones the trees of bind mounts while the host's files can still
+// be named. A source inside the rootfs is left to init: an earlier mount may
+// have put it there.
+func (b *birth) openSources() []plan.Step {
+	var steps []plan.Step
+	for _, m := range b.mounts {
+		if !m.opt.Bind || m.opt.Remount || m.inRootfs != "" {
+			continue
+		}
+		steps = append(steps, plan.Step{
+			Field: m.field() + "/source", By: plan.Runtime, Words: "open the bind source " + m.Source,
+			Do: func() (func() error, error) {
+				fd, err := cloneTree(m.Source, m.opt.Rec)
+				if err != nil {
+					return nil, err
+				}
+				b.opened = append(b.opened, fd)
+				m.sourceFd = fd
+				var st unix.Stat_t
+				if err := unix.Fstat(fd, &st); err != nil {
+					return nil, &os.PathError{Op: "fstat", Path: m.Source, Err: err}
+				}
+				m.isDir = st.Mode&unix.S_IFMT == unix.S_IFDIR
+				return nil, nil
+			},
+		})
+	}
+	return steps
+}
+
+// mountAll makes the mounts in the order of the config.
+func (b *birth) mountAll() []plan.Step {
+	var steps []plan.Step
+	for _, m := range b.mounts {
+		var assemble func(*program.Assembler)
+		switch {
+		case m.opt.Remount:
+			assemble = func(a *program.Assembler) { b.remount(a, m) }
+		case m.opt.Bind:
+			assemble = func(a *program.Assembler) { b.bind(a, m) }
+		case m.Type == "cgroup" || m.Type == "cgroup2":
+			assemble = func(a *program.Assembler) { b.mountCgroup(a, m) }
+		default:
+			assemble = func(a *program.Assembler) { b.mountNew(a, m) }
+		}
+		steps = append(steps, plan.Step{Field: m.field(), By: plan.Init, Words: m.words(), Detail: strings.Join(m.Options, ", "), Assemble: assemble})
+	}
+	return steps
+}
+
+// finishMounts makes those mounts read-only that had to be written to.
+func (b *birth) finishMounts() []plan.Step {
+	var steps []plan.Step
+	for _, m := range b.mounts {
+		if !m.late {
+			continue
+		}
+		steps = append(steps, plan.Step{
+			Field: m.field(), By: plan.Init, Words: "make " + m.dest + " read-only",
+			Reason: "mount points and devices were made in it",
+			Assemble: func(a *program.Assembler) {
+				at := a.Reg()
+				b.openInRoot(a, at, m.dest, unix.O_PATH, 0)
+				setReadonly(a, at.Arg(), 0).Note(m.dest)
+				closeFd(a, at)
+			},
+		})
+	}
+	return steps
+}
+
+// fsconfig configures an fs context, and lets the kernel's own words explain a
+// refusal (fsconfig(2)).
+func fsconfig(a *program.Assembler, fs program.Reg, cmd int, key, value string) program.Call {
+	k, v, note := program.Const(0), program.Const(0), key
+	if key != "" {
+		k = a.String(key)
+	}
+	if cmd == unix.FSCONFIG_SET_STRING {
+		v = a.String(value)
+		note += "=" + value
+	}
+	switch cmd {
+	case unix.FSCONFIG_CMD_CREATE:
+		note = "create"
+	case unix.FSCONFIG_CMD_RECONFIGURE:
+		note = "reconfigure"
+	}
+	return a.Call(program.Discard, unix.SYS_FSCONFIG, fs.Arg(), program.Const(cmd), k, v, program.Const(0)).Message(fs).Note(note)
+}
+
+// newMount makes a detached mount of a file system and leaves its descriptor
+// in the register.
+func newMount(a *program.Assembler, mnt program.Reg, fstype, source string, opt *mountopt.Options) {
+	fs := a.Reg()
+	a.Call(fs, unix.SYS_FSOPEN, a.String(fstype), program.Const(unix.FSOPEN_CLOEXEC)).Note(fstype)
+	if source != "" {
+		fsconfig(a, fs, unix.FSCONFIG_SET_STRING, "source", source)
+	}
+	for _, flag := range opt.Super {
+		fsconfig(a, fs, unix.FSCONFIG_SET_FLAG, flag, "")
+	}
+	for _, d := range opt.Data {
+		if d.Flag {
+			fsconfig(a, fs, unix.FSCONFIG_SET_FLAG, d.Key, "")
+		} else {
+			fsconfig(a, fs, unix.FSCONFIG_SET_STRING, d.Key, d.Value)
+		}
+	}
+	fsconfig(a, fs, unix.FSCONFIG_CMD_CREATE, "", "")
+	a.Call(mnt, unix.SYS_FSMOUNT, fs.Arg(), program.Const(unix.FSMOUNT_CLOEXEC), program.Const(opt.AttrSet)).
+		Message(fs).Note(fstype)
+	closeFd(a, fs)
+}
+
+// setAttributes applies the recursive attributes and the propagation changes to
+// a detached mount, and its own attributes where it is a bind: a new mount has
+// them from fsmount(2).
+func setAttributes(a *program.Assembler, mnt program.Arg, m *mount) {
+	setattr := func(flags int, set, clear, propagation uint64, note string) {
+		a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, mnt, a.String(""), program.Const(unix.AT_EMPTY_PATH|flags),
+			a.MountAttr(set, clear, propagation, 0), program.MountAttrSize).Note(note)
+	}
+	o := &m.opt
+	if o.RecSet != 0 || o.RecClear != 0 {
+		setattr(unix.AT_RECURSIVE, o.RecSet, o.RecClear, 0, m.dest)
+	}
+	if o.Bind && (o.AttrSet != 0 || o.AttrClear != 0) {
+		setattr(0, o.AttrSet, o.AttrClear, 0, m.dest)
+	}
+	for _, p := range o.Propagation {
+		flags := 0
+		if p.Recursive {
+			flags = unix.AT_RECURSIVE
+		}
+		setattr(flags, 0, 0, p.Type, m.dest)
+	}
+}
+
+// mountNew makes a new mount of any file system.
+func (b *birth) mountNew(a *program.Assembler, m *mount) {
+	var resolve uint64
+	if m.Type == "proc" || m.Type == "sysfs" {
+		// What the runtime and the container take for /proc must be where it
+		// seems to be (CVE-2019-19921, CVE-2023-27561).
+		resolve = unix.RESOLVE_NO_SYMLINKS
+	}
+	at, mnt, mode := a.Reg(), a.Reg(), a.Reg()
+	b.makeInRoot(a, at, m.dest, true, resolve)
+	inherit := m.Type == "tmpfs" && !hasDatum(m.opt.Data, "mode")
+	if inherit {
+		a.Call(program.Discard, unix.SYS_STATX, at.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH),
+			program.Const(unix.STATX_MODE), program.Scratch(0)).Note(m.dest)
+		// stx_mode is the low half of the word at offset 28 (statx(2)).
+		a.Load32(mode, 28, 0o7777)
+	}
+	newMount(a, mnt, m.Type, m.Source, &m.opt)
+	if inherit {
+		// A tmpfs is 1777 by itself; one over an existing directory keeps its mode.
+		top := a.Reg()
+		a.Call(top, unix.SYS_OPENAT, mnt.Arg(), a.String("."), program.Const(unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)).Note(m.dest)
+		a.Call(program.Discard, unix.SYS_FCHMOD, top.Arg(), mode.Arg()).Note(m.dest)
+		closeFd(a, top)
+	}
+	setAttributes(a, mnt.Arg(), m)
+	attachAt(a, mnt.Arg(), at).Note(m.dest)
+	closeFd(a, mnt, at)
+	a.Release(mode)
+}
+
+func hasDatum(data []mountopt.Datum, key string) bool {
+	for _, d := range data {
+		if d.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// bind mounts a tree that exists already.
+func (b *birth) bind(a *program.Assembler, m *mount) {
+	at, tree := a.Reg(), program.Const(m.sourceFd)
+	if m.inRootfs == "" {
+		b.makeInRoot(a, at, m.dest, m.isDir, 0)
+		setAttributes(a, tree, m)
+		attachAt(a, tree, at).Note(m.dest)
+		closeFd(a, at)
+		return
+	}
+	src, fd := a.Reg(), a.Reg()
+	b.openInRoot(a, src, m.inRootfs, unix.O_PATH, 0)
+	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH
+	if m.opt.Rec {
+		flags |= unix.AT_RECURSIVE
+	}
+	a.Call(fd, unix.SYS_OPEN_TREE, src.Arg(), a.String(""), program.Const(flags)).Note(m.Source)
+	setAttributes(a, fd.Arg(), m)
+	// Directory or not is known only now: with a slash behind it, only a
+	// directory can be opened.
+	isFile, made := a.NewLabel(), a.NewLabel()
+	probe := a.Reg()
+	b.openInRoot(a, probe, m.inRootfs, unix.O_PATH|unix.O_DIRECTORY, 0).On(unix.ENOTDIR, isFile)
+	a.Call(program.Discard, unix.SYS_CLOSE, probe.Arg())
+	a.Release(probe)
+	b.makeInRoot(a, at, m.dest, true, 0)
+	a.Jump(made)
+	a.Bind(isFile)
+	b.makeInRoot(a, at, m.dest, false, 0)
+	a.Bind(made)
+	attachAt(a, fd.Arg(), at).Note(m.dest)
+	closeFd(a, fd, src, at)
+}
+
+// remount changes the mount that is at the destination: with "bind" only its
+// attributes, else also its superblock's options.
+func (b *birth) remount(a *program.Assembler, m *mount) {
+	at := a.Reg()
+	b.openInRoot(a, at, m.dest, unix.O_PATH, 0)
+	if !m.opt.Bind && len(m.opt.Super)+len(m.opt.Data) > 0 {
+		fs := a.Reg()
+		a.Call(fs, unix.SYS_FSPICK, at.Arg(), a.String(""), program.Const(unix.FSPICK_CLOEXEC|unix.FSPICK_EMPTY_PATH)).Note(m.dest)
+		for _, flag := range m.opt.Super {
+			fsconfig(a, fs, unix.FSCONFIG_SET_FLAG, flag, "")
+		}
+		for _, d := range m.opt.Data {
+			if d.Flag {
+				fsconfig(a, fs, unix.FSCONFIG_SET_FLAG, d.Key, "")
+			} else {
+				fsconfig(a, fs, unix.FSCONFIG_SET_STRING, d.Key, d.Value)
+			}
+		}
+		fsconfig(a, fs, unix.FSCONFIG_CMD_RECONFIGURE, "", "")
+		closeFd(a, fs)
+	}
+	if o := &m.opt; o.AttrSet|o.AttrClear != 0 && !o.Bind {
+		a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, at.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH),
+			a.MountAttr(o.AttrSet, o.AttrClear, 0, 0), program.MountAttrSize).Note(m.dest)
+	}
+	setAttributes(a, at.Arg(), m)
+	closeFd(a, at)
+}

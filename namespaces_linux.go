@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/spec"
+)
+
+// namespaces is what /linux/namespaces comes to: kinds made by clone3, and
+// kinds joined through a path.
+type namespaces struct {
+	list  []specs.LinuxNamespace
+	flags uint64 // CLONE_NEW* of all new namespaces, the cgroup one included
+}
+
+func namespacesOf(s *specs.Spec) namespaces {
+	var n namespaces
+	if s.Linux == nil {
+		return n
+	}
+	n.list = s.Linux.Namespaces
+	for _, ns := range n.list {
+		if ns.Path == "" {
+			n.flags |= cloneFlag(ns.Type)
+		}
+	}
+	return n
+}
+
+// cloneFlag is the CLONE_NEW* flag of a kind that validation let through.
+func cloneFlag(kind specs.LinuxNamespaceType) uint64 {
+	if n := spec.LookupNamespace(kind); n != nil {
+		return n.Flag
+	}
+	return 0
+}
+
+// isNew says whether the container gets a namespace of this kind of its own.
+func (n namespaces) isNew(flag uint64) bool { return n.flags&flag != 0 }
+
+// private says whether the container is outside the host's namespace of this
+// kind, be it in a new one or in one that it joins.
+func (n namespaces) private(flag uint64) bool {
+	for _, ns := range n.list {
+		if cloneFlag(ns.Type) == flag {
+			return true
+		}
+	}
+	return false
+}
+
+// cloned are the flags for clone3 itself. The cgroup namespace is made later,
+// once the process is in its cgroup: clone3 would root it at the parent's.
+func (n namespaces) cloned() uint64 { return n.flags &^ unix.CLONE_NEWCGROUP }
+
+// words lists the namespaces that clone3 makes.
+func (n namespaces) words() string {
+	var names []string
+	for _, ns := range n.list {
+		if ns.Path == "" && ns.Type != specs.CgroupNamespace {
+			names = append(names, string(ns.Type))
+		}
+	}
+	if len(names) == 0 {
+		return "no new namespace"
+	}
+	return "new namespaces: " + strings.Join(names, ", ")
+}
+
+// openNamespaces opens every namespace given by path, as the runtime still sees
+// the host's files, and checks that each is of the kind that it is taken for.
+func (b *birth) openNamespaces() []plan.Step {
+	var steps []plan.Step
+	b.nsFds = make([]int, len(b.ns.list))
+	for i, ns := range b.ns.list {
+		b.nsFds[i] = -1
+		if ns.Path == "" {
+			continue
+		}
+		steps = append(steps, plan.Step{
+			Field: fmt.Sprintf("/linux/namespaces/%d/path", i),
+			By:    plan.Runtime,
+			Words: fmt.Sprintf("open the %s namespace %s", ns.Type, ns.Path),
+			Do: func() (func() error, error) {
+				fd, err := unix.Open(ns.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+				if err != nil {
+					return nil, &os.PathError{Op: "open", Path: ns.Path, Err: err}
+				}
+				b.opened = append(b.opened, fd)
+				b.nsFds[i] = fd
+				kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+				if err != nil {
+					return nil, fmt.Errorf("%s is not a namespace: %w", ns.Path, os.NewSyscallError("ioctl NS_GET_NSTYPE", err))
+				}
+				if uint64(kind) != cloneFlag(ns.Type) {
+					return nil, fmt.Errorf("%s is a namespace of another kind than %s", ns.Path, ns.Type)
+				}
+				return nil, nil
+			},
+		})
+	}
+	return steps
+}
+
+// joinNamespaces enters the namespaces given by path, in the order of the table
+// in package spec. The pid namespace is absent, because setns(2) moves only
+// children into it: the runtime's thread enters it before clone3.
+func (b *birth) joinNamespaces() []plan.Step {
+	var steps []plan.Step
+	for _, kind := range spec.Namespaces {
+		for i, ns := range b.ns.list {
+			if ns.Type != kind.Type || ns.Path == "" || ns.Type == specs.PIDNamespace {
+				continue
+			}
+			steps = append(steps, plan.Step{
+				Field: fmt.Sprintf("/linux/namespaces/%d/path", i),
+				By:    plan.Init, Words: fmt.Sprintf("join the %s namespace %s", ns.Type, ns.Path),
+				Assemble: func(a *program.Assembler) {
+					a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(kind.Flag)).Note(ns.Path)
+				},
+			})
+		}
+	}
+	return steps
+}
+
+// pidNamespaceFd is the pid namespace to join, or -1.
+func (b *birth) pidNamespaceFd() int {
+	for i, ns := range b.ns.list {
+		if ns.Type == specs.PIDNamespace && ns.Path != "" {
+			return b.nsFds[i]
+		}
+	}
+	return -1
+}
+
+// newCgroupNamespace makes the container's cgroup the root of what it sees.
+func (b *birth) newCgroupNamespace() []plan.Step {
+	if !b.ns.isNew(unix.CLONE_NEWCGROUP) {
+		return nil
+	}
+	return []plan.Step{{
+		Field: "/linux/namespaces", By: plan.Init,
+		Words:  "unshare the cgroup namespace",
+		Reason: "it is rooted at the cgroup that the process is in, so it comes after the cgroup",
+		Assemble: func(a *program.Assembler) {
+			a.Call(program.Discard, unix.SYS_UNSHARE, program.Const(unix.CLONE_NEWCGROUP)).Note("CLONE_NEWCGROUP")
+		},
+	}}
+}
+
+// identity sets what the new uts and network namespaces start with.
+func (b *birth) identity() []plan.Step {
+	var steps []plan.Step
+	if name := b.spec.Hostname; name != "" {
+		steps = append(steps, plan.Step{
+			Field: "/hostname", By: plan.Init, Words: "set the hostname to " + name,
+			Assemble: func(a *program.Assembler) {
+				a.Call(program.Discard, unix.SYS_SETHOSTNAME, a.String(name), program.Const(len(name))).Note(name)
+			},
+		})
+	}
+	if name := b.spec.Domainname; name != "" {
+		steps = append(steps, plan.Step{
+			Field: "/domainname", By: plan.Init, Words: "set the NIS domain name to " + name,
+			Assemble: func(a *program.Assembler) {
+				a.Call(program.Discard, unix.SYS_SETDOMAINNAME, a.String(name), program.Const(len(name))).Note(name)
+			},
+		})
+	}
+	if b.ns.isNew(unix.CLONE_NEWNET) {
+		steps = append(steps, plan.Step{
+			Field: "/linux/namespaces", By: plan.Init, Words: "bring the loopback interface up",
+			Assemble: func(a *program.Assembler) {
+				// struct ifreq (netdevice(7)): a name of 16 bytes, then the flags.
+				ifreq := make([]byte, 40)
+				copy(ifreq, "lo")
+				ifreq[16] = unix.IFF_UP
+				s := a.Reg()
+				a.Call(s, unix.SYS_SOCKET, program.Const(unix.AF_INET), program.Const(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), program.Const(0)).Note("AF_INET")
+				a.Call(program.Discard, unix.SYS_IOCTL, s.Arg(), program.Const(unix.SIOCSIFFLAGS), a.Bytes(ifreq)).Note("SIOCSIFFLAGS lo up")
+				closeFd(a, s)
+			},
+		})
+	}
+	return steps
+}
+
+// closeFd closes the descriptor in a register and gives the register back.
+func closeFd(a *program.Assembler, regs ...program.Reg) {
+	for _, r := range regs {
+		a.Call(program.Discard, unix.SYS_CLOSE, r.Arg())
+		a.Release(r)
+	}
+}

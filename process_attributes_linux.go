@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/spec"
+)
+
+// defaultUmask is what a process has that the config gives no umask.
+const defaultUmask = 0o022
+
+// umask undoes the umask of zero under which the container was built.
+func (b *birth) umask() []plan.Step {
+	p := b.spec.Process
+	if p == nil {
+		return nil
+	}
+	mask, field := uint32(defaultUmask), ""
+	if p.User.Umask != nil {
+		mask, field = *p.User.Umask, "/process/user/umask"
+	}
+	return []plan.Step{{
+		Field: field, By: plan.Init, Words: fmt.Sprintf("set the umask to %04o", mask),
+		Assemble: func(a *program.Assembler) {
+			a.Call(program.Discard, unix.SYS_UMASK, program.Const(mask))
+		},
+	}}
+}
+
+// sysctls sets kernel parameters of the container's namespaces, in the order of
+// their names: a JSON object has none.
+func (b *birth) sysctls() []plan.Step {
+	if b.spec.Linux == nil {
+		return nil
+	}
+	var steps []plan.Step
+	for key, value := range b.spec.Linux.Sysctl {
+		file := "sys/" + spec.SysctlFile(key)
+		steps = append(steps, plan.Step{
+			Field: "/linux/sysctl/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key),
+			By:    plan.Init, Words: fmt.Sprintf("set %s to %s", key, value),
+			Assemble: func(a *program.Assembler) { b.writeProc(a, file, value) },
+		})
+	}
+	sort.Slice(steps, func(i, j int) bool { return steps[i].Field < steps[j].Field })
+	return steps
+}
+
+// makeWorkingDirectory makes the cwd where the image lacks it.
+func (b *birth) makeWorkingDirectory() []plan.Step {
+	p := b.spec.Process
+	if p == nil || p.Cwd == "/" {
+		return nil
+	}
+	return []plan.Step{{
+		Field: "/process/cwd", By: plan.Init, Words: "make the working directory " + p.Cwd + " if it is missing",
+		Reason: "before anything is read-only",
+		Assemble: func(a *program.Assembler) {
+			at := a.Reg()
+			b.makeInRoot(a, at, p.Cwd, true, 0)
+			closeFd(a, at)
+		},
+	}}
+}
+
+// keyring gives the container a session keyring of its own, so that it does not
+// share keys with the caller (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING). A kernel
+// without keys has nothing to share.
+func (b *birth) keyring() []plan.Step {
+	if b.opt.noNewKeyring || b.spec.Process == nil {
+		return nil
+	}
+	return []plan.Step{{
+		By: plan.Init, Words: "join a new session keyring", Reason: "the caller's keys are not the container's",
+		Assemble: func(a *program.Assembler) {
+			a.Call(program.Discard, unix.SYS_KEYCTL, program.Const(unix.KEYCTL_JOIN_SESSION_KEYRING), a.String("_ses."+b.id)).
+				Note("new session keyring").Tolerate(unix.ENOSYS)
+		},
+	}}
+}

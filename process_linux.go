@@ -1,0 +1,383 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/capability"
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/spec"
+)
+
+// allErrnosOfLookup are the answers to "is there such a program?" that mean no,
+// so that the search goes on with the next directory of PATH.
+var allErrnosOfLookup = []unix.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.ELOOP, unix.ENAMETOOLONG}
+
+// limits sets what the process may use: rlimits, umask, oom score.
+func (b *birth) limits() []plan.Step {
+	p := b.spec.Process
+	if p == nil {
+		return nil
+	}
+	var steps []plan.Step
+	for i, l := range p.Rlimits {
+		resource, _ := spec.Lookup(spec.Rlimits, l.Type)
+		steps = append(steps, plan.Step{
+			Field: fmt.Sprintf("/process/rlimits/%d", i), By: plan.Init,
+			Words: fmt.Sprintf("limit %s to %d, at most %d", l.Type, l.Soft, l.Hard),
+			Assemble: func(a *program.Assembler) {
+				a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(resource),
+					a.Words(l.Soft, l.Hard), program.Const(0)).Note(fmt.Sprintf("%s %d:%d", l.Type, l.Soft, l.Hard))
+			},
+		})
+	}
+	if p.OOMScoreAdj != nil {
+		value := fmt.Sprint(*p.OOMScoreAdj)
+		steps = append(steps, plan.Step{
+			Field: "/process/oomScoreAdj", By: plan.Init, Words: "set oom_score_adj to " + value,
+			Assemble: func(a *program.Assembler) {
+				b.writeProc(a, "self/oom_score_adj", value)
+			},
+		})
+	}
+	return steps
+}
+
+// writeProc writes a value to a file below the runtime's own procfs, which the
+// container has no part in: nothing can be mounted over it or linked into it
+// (RESOLVE_NO_XDEV, CVE-2019-16884, CVE-2025-52881). "self" in it is the
+// container's process as the runtime's pid namespace sees it.
+func (b *birth) writeProc(a *program.Assembler, file, value string) {
+	f := a.Reg()
+	how := a.OpenHow(unix.O_WRONLY|unix.O_CLOEXEC, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV|unix.RESOLVE_NO_MAGICLINKS)
+	a.Call(f, unix.SYS_OPENAT2, program.Const(b.procFd), a.String(file), how, program.OpenHowSize).Note("/proc/" + file)
+	a.Call(program.Discard, unix.SYS_WRITE, f.Arg(), a.String(value), program.Const(len(value))).Note("/proc/" + file + " " + value)
+	closeFd(a, f)
+}
+
+// needsProc says whether any step writes below /proc.
+func (b *birth) needsProc() bool {
+	return b.spec.Process != nil && b.spec.Process.OOMScoreAdj != nil ||
+		b.spec.Linux != nil && len(b.spec.Linux.Sysctl) > 0
+}
+
+// session makes the process the leader of a session of its own, so that the
+// caller's terminal is not its controlling one.
+func (b *birth) session() plan.Step {
+	return plan.Step{
+		By: plan.Init, Words: "start a new session",
+		Assemble: func(a *program.Assembler) { a.Call(program.Discard, unix.SYS_SETSID) },
+	}
+}
+
+// privileges gives up everything the process is not to have. Their order is the
+// kernel's: the bounding set and the groups need the capabilities that go with
+// the change of the user id, ambient ones need the permitted and inheritable
+// sets to be in place.
+func (b *birth) privileges() []plan.Step {
+	p := b.spec.Process
+	if p == nil {
+		return nil
+	}
+	var steps []plan.Step
+	add := func(field, words, reason string, assemble func(*program.Assembler)) {
+		steps = append(steps, plan.Step{Field: field, By: plan.Init, Words: words, Reason: reason, Assemble: assemble})
+	}
+	prctl := func(a *program.Assembler, note string, args ...program.Arg) program.Call {
+		// The kernel refuses some prctl calls whose unused arguments are not zero.
+		for len(args) < 5 {
+			args = append(args, program.Const(0))
+		}
+		return a.Call(program.Discard, unix.SYS_PRCTL, args...).Note(note)
+	}
+
+	caps := b.caps
+	if caps != nil {
+		add("/process/capabilities/bounding", fmt.Sprintf("drop all but %d capabilities from the bounding set", bits.OnesCount64(caps.bounding)),
+			"dropping needs CAP_SETPCAP, which goes with the rest", func(a *program.Assembler) {
+				for c := 0; c <= b.host.lastCap; c++ {
+					if caps.bounding&(1<<c) == 0 {
+						prctl(a, "PR_CAPBSET_DROP", program.Const(unix.PR_CAPBSET_DROP), program.Const(c))
+					}
+				}
+			})
+	}
+
+	uid, gid := p.User.UID, p.User.GID
+	groups := make([]byte, 0, 4*len(p.User.AdditionalGids))
+	for _, g := range p.User.AdditionalGids {
+		groups = binary.NativeEndian.AppendUint32(groups, g)
+	}
+	add("/process/user", fmt.Sprintf("become user %d, group %d, with %d additional groups", uid, gid, len(p.User.AdditionalGids)), "",
+		func(a *program.Assembler) {
+			if caps != nil {
+				prctl(a, "PR_SET_KEEPCAPS", program.Const(unix.PR_SET_KEEPCAPS), program.Const(1))
+			}
+			a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(p.User.AdditionalGids)), a.Bytes(groups)).
+				Note(fmt.Sprint(p.User.AdditionalGids))
+			g, u := program.Const(gid), program.Const(uid)
+			a.Call(program.Discard, unix.SYS_SETRESGID, g, g, g).Note(fmt.Sprint(gid))
+			a.Call(program.Discard, unix.SYS_SETRESUID, u, u, u).Note(fmt.Sprint(uid))
+		})
+
+	if caps != nil {
+		add("/process/capabilities", "set the effective, permitted, inheritable and ambient capabilities",
+			"after the user: a change of the user id clears them", func(a *program.Assembler) {
+				header := a.Bytes(binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3), 0))
+				var data []byte
+				for shift := 0; shift < 64; shift += 32 {
+					for _, set := range []uint64{caps.effective, caps.permitted, caps.inheritable} {
+						data = binary.NativeEndian.AppendUint32(data, uint32(set>>shift))
+					}
+				}
+				a.Call(program.Discard, unix.SYS_CAPSET, header, a.Bytes(data)).
+					Note(fmt.Sprintf("effective %#x permitted %#x inheritable %#x", caps.effective, caps.permitted, caps.inheritable))
+				prctl(a, "PR_CAP_AMBIENT_CLEAR_ALL", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_CLEAR_ALL))
+				for c := 0; c <= b.host.lastCap; c++ {
+					// An ambient capability must be permitted and inheritable;
+					// one that is not was warned about and stays out.
+					if caps.ambient&caps.permitted&caps.inheritable&(1<<c) != 0 {
+						prctl(a, "PR_CAP_AMBIENT_RAISE", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_RAISE), program.Const(c))
+					}
+				}
+			})
+	}
+	if p.NoNewPrivileges {
+		add("/process/noNewPrivileges", "forbid gaining privileges by execve", "", func(a *program.Assembler) {
+			prctl(a, "PR_SET_NO_NEW_PRIVS", program.Const(unix.PR_SET_NO_NEW_PRIVS), program.Const(1))
+		})
+	}
+	return steps
+}
+
+// workingDirectory enters the cwd. The first try is made with all privileges, as
+// the directory may be closed to the container's user; if even they are refused
+// (a network file system that squashes root), the user itself tries again.
+func (b *birth) workingDirectory() (before, after []plan.Step) {
+	p := b.spec.Process
+	if p == nil {
+		return nil, nil
+	}
+	entered := program.Discard
+	before = []plan.Step{{
+		Field: "/process/cwd", By: plan.Init, Words: "change to the directory " + p.Cwd,
+		Reason: "before the privileges go: it may be closed to the user",
+		Assemble: func(a *program.Assembler) {
+			entered = a.Reg()
+			again := a.NewLabel()
+			a.Call(program.Discard, unix.SYS_CHDIR, a.String(p.Cwd)).Note(p.Cwd).On(unix.EACCES, again).On(unix.EPERM, again)
+			a.Set(entered, program.Const(1))
+			a.Bind(again)
+		},
+	}}
+	after = []plan.Step{{
+		Field: "/process/cwd", By: plan.Init, Words: "check that the working directory is inside the container",
+		Reason: "a directory outside would be a way to the host's files",
+		Assemble: func(a *program.Assembler) {
+			inside, first := a.NewLabel(), a.Reg()
+			check := a.NewLabel()
+			a.Unless(entered.Arg(), program.Const(1), check)
+			a.Jump(inside)
+			a.Bind(check)
+			a.Call(program.Discard, unix.SYS_CHDIR, a.String(p.Cwd)).Note(p.Cwd)
+			a.Bind(inside)
+			// The kernel writes "(unreachable)/..." for a directory outside the root.
+			a.Call(program.Discard, unix.SYS_GETCWD, program.Scratch(0), program.Const(program.ScratchSize)).Note(p.Cwd)
+			a.Load32(first, 0, 0xff)
+			ok, bad := a.NewLabel(), a.NewLabel()
+			a.Unless(first.Arg(), program.Const('/'), bad)
+			a.Jump(ok)
+			a.Bind(bad)
+			a.Fail(unix.EXDEV, p.Cwd+" is outside the container's root")
+			a.Bind(ok)
+			a.Release(first, entered)
+		},
+	}}
+	return before, after
+}
+
+// candidates lists the files that args[0] may mean, in the order of PATH, as
+// execvp(3) tries them: a name with a slash is a path.
+func candidates(name string, env []string) []string {
+	if strings.Contains(name, "/") {
+		return []string{name}
+	}
+	var dirs string
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			dirs = v
+		}
+	}
+	var list []string
+	for dir := range strings.SplitSeq(dirs, ":") {
+		if !path.IsAbs(dir) {
+			continue // an empty or relative entry means the cwd, which an image may fill
+		}
+		list = append(list, path.Join(dir, name))
+	}
+	return list
+}
+
+// findExecutable looks for the program along PATH, so that create fails if it
+// is absent, and leaves the address of its path in the register.
+func (b *birth) findExecutable(env []string, found *program.Reg) []plan.Step {
+	p := b.spec.Process
+	if p == nil {
+		return nil
+	}
+	name := p.Args[0]
+	list := candidates(name, env)
+	return []plan.Step{{
+		Field: "/process/args/0", By: plan.Init, Words: "find the program " + name,
+		Reason: "as the container's user, so that create fails if start would",
+		Assemble: func(a *program.Assembler) {
+			*found = a.Reg()
+			denied := a.Reg()
+			done := a.NewLabel()
+			for _, file := range list {
+				next, refused := a.NewLabel(), a.NewLabel()
+				call := a.Call(program.Discard, unix.SYS_FACCESSAT2, program.Const(unix.AT_FDCWD), a.String(file),
+					program.Const(unix.X_OK), program.Const(unix.AT_EACCESS)).Note(file)
+				for _, e := range allErrnosOfLookup {
+					if e == unix.EACCES {
+						call.On(e, refused)
+					} else {
+						call.On(e, next)
+					}
+				}
+				a.Set(*found, a.String(file))
+				// X_OK holds for directories too; only one of them can be followed by a slash.
+				a.Call(program.Discard, unix.SYS_FACCESSAT2, program.Const(unix.AT_FDCWD), a.String(file+"/"),
+					program.Const(unix.F_OK), program.Const(0)).Note(file).On(unix.ENOTDIR, done).On(unix.EACCES, done)
+				a.Bind(refused)
+				a.Set(denied, program.Const(1))
+				a.Bind(next)
+			}
+			missing := a.NewLabel()
+			a.Unless(denied.Arg(), program.Const(1), missing)
+			a.Fail(unix.EACCES, fmt.Sprintf("exec: %q", name))
+			a.Bind(missing)
+			a.Fail(unix.ENOENT, notFoundNote(name))
+			a.Bind(done)
+			a.Release(denied)
+		},
+	}}
+}
+
+// notFoundNote is the text that engines look for to tell a missing program.
+func notFoundNote(name string) string {
+	if strings.Contains(name, "/") {
+		return fmt.Sprintf("exec: %q", name)
+	}
+	return fmt.Sprintf("exec: %q: executable file not found in $PATH", name)
+}
+
+// execute is the end of the Program.
+func (b *birth) execute(env []string, found *program.Reg) []plan.Step {
+	p := b.spec.Process
+	if p == nil {
+		return nil
+	}
+	return []plan.Step{{
+		Field: "/process/args", By: plan.Init, Words: "execute " + strings.Join(p.Args, " "),
+		Assemble: func(a *program.Assembler) {
+			a.Call(program.Discard, unix.SYS_EXECVE, found.Arg(), a.Strings(p.Args), a.Strings(env)).Note(p.Args[0])
+		},
+	}}
+}
+
+// closeDescriptors marks everything above the preserved descriptors
+// close-on-exec: no descriptor of the runtime reaches the container.
+func (b *birth) closeDescriptors() plan.Step {
+	first := 3 + b.opt.preserveFds
+	return plan.Step{
+		By: plan.Init, Words: fmt.Sprintf("close all descriptors from %d up on execve", first),
+		Reason: "no handle of the host's may reach the container",
+		Assemble: func(a *program.Assembler) {
+			a.Call(program.Discard, unix.SYS_CLOSE_RANGE, program.Const(first), program.Const(uint32(1<<32-1)), program.Const(unix.CLOSE_RANGE_CLOEXEC)).
+				Note(fmt.Sprintf("from %d", first))
+		},
+	}
+}
+
+// resetSignals gives the container default dispositions and an empty mask.
+// clone3 has reset the handlers; what the caller ignores stays ignored through
+// that (nohup, some engines), and is reset here. Of those, the Go runtime leaves
+// only SIGHUP, SIGINT and the three below real-time signals alone.
+func (b *birth) resetSignals() plan.Step {
+	return plan.Step{
+		By: plan.Init, Words: "reset signal dispositions and unblock all signals",
+		Reason: "last: until here no signal may run a handler",
+		Assemble: func(a *program.Assembler) {
+			zero := a.Words(0, 0, 0, 0)
+			for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGINT, 32, 33, 34} {
+				a.Call(program.Discard, unix.SYS_RT_SIGACTION, program.Const(int(sig)), zero, program.Const(0), program.Const(8)).Note(fmt.Sprint(int(sig)))
+			}
+			a.Call(program.Discard, unix.SYS_RT_SIGPROCMASK, program.Const(unix.SIG_SETMASK), zero, program.Const(0), program.Const(8))
+		},
+	}
+}
+
+// capabilitiesOf translates the five sets. Names that the kernel does not know
+// are left out: they cannot be had, and the specification asks for a warning only.
+func capabilitiesOf(c *specs.LinuxCapabilities) *capabilities {
+	var s capabilities
+	for _, set := range []struct {
+		names []string
+		mask  *uint64
+	}{
+		{c.Bounding, &s.bounding}, {c.Effective, &s.effective}, {c.Inheritable, &s.inheritable},
+		{c.Permitted, &s.permitted}, {c.Ambient, &s.ambient},
+	} {
+		mask, unknown := capability.Parse(set.names)
+		*set.mask = mask
+		s.unknown = append(s.unknown, unknown...)
+	}
+	return &s
+}
+
+// capabilities are the five sets as bit masks.
+type capabilities struct {
+	bounding, effective, inheritable, permitted, ambient uint64
+
+	unknown []string
+}
+
+// environment is the process's environment: the last of several values of a
+// variable counts, and HOME is filled in from the container's passwd.
+func environment(p *specs.Process, home string) []string {
+	if p == nil {
+		return nil
+	}
+	env := make([]string, 0, len(p.Env)+1)
+	hasHome := false
+	for i, e := range p.Env {
+		name, _, _ := strings.Cut(e, "=")
+		if overridden(p.Env[i+1:], name) {
+			continue
+		}
+		hasHome = hasHome || name == "HOME"
+		env = append(env, e)
+	}
+	if !hasHome {
+		env = append(env, "HOME="+home)
+	}
+	return env
+}
+
+// overridden says whether a later entry sets the variable again.
+func overridden(later []string, name string) bool {
+	for _, e := range later {
+		if strings.HasPrefix(e, name) && len(e) > len(name) && e[len(name)] == '=' {
+			return true
+		}
+	}
+	return false
+}

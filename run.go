@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/terminal"
+)
+
+var runCommand = &cli.Command{
+	Name:      "run",
+	Usage:     "create and start a container, and wait for it",
+	ArgsUsage: "BUNDLE/ [ID] | ID",
+	Flags: append([]cli.Flag{
+		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return as soon as the process runs"},
+		&cli.BoolFlag{Name: "keep", Usage: "keep the container after its end, until delete"},
+		&cli.BoolFlag{Name: "no-subreaper", Usage: "leave orphans of the container to others"},
+	}, birthFlags...),
+	Action: func(c *cli.Context) error {
+		r, err := requestOf(c)
+		if err != nil {
+			return failed(c, "", err)
+		}
+		r.detach = c.Bool("detach")
+		if r.detach {
+			made, err := r.create()
+			if err != nil {
+				return failed(c, r.id, err)
+			}
+			return failed(c, r.id, made.finish(r.pidFile))
+		}
+		return failed(c, r.id, r.foreground(c.Bool("keep"), !c.Bool("no-subreaper")))
+	},
+}
+
+// foreground runs a container and stays until it ends. Its exit status becomes
+// ours: that of the process, or 128 plus the number of the signal that killed it.
+func (r *request) foreground(keep, subreaper bool) error {
+	made, err := r.create()
+	if err != nil {
+		return err
+	}
+	// From here on the runtime may live for days.
+	debug.SetGCPercent(100)
+	if subreaper {
+		if err := terminal.SetSubreaper(); err != nil {
+			return withCleanup(err, made.undo.unwind())
+		}
+	}
+	var except []unix.Signal
+	if made.master != nil {
+		except = append(except, unix.SIGWINCH)
+	}
+	signals := terminal.Catch(except...)
+	init := process.ID(made.dir.Record.Init)
+	signals.Forward(func(sig unix.Signal) { _ = init.Signal(sig) })
+
+	var session *terminal.Session
+	if made.master != nil {
+		if session, err = terminal.Proxy(made.master, os.Stdin, os.Stdout); err != nil {
+			return withCleanup(err, made.undo.unwind())
+		}
+		defer session.Close()
+	}
+	pid := made.child.Pid
+	if err := made.finish(r.pidFile); err != nil {
+		return err
+	}
+	status, err := terminal.WaitReaping(pid)
+	if err != nil {
+		return fmt.Errorf("wait for process %d: %w", pid, err)
+	}
+	if session != nil {
+		err = session.Wait(terminal.DrainLimit)
+		err = errors.Join(err, session.Close())
+	}
+	if !keep {
+		err = errors.Join(err, remove(r.store, r.id, true))
+	}
+	if err != nil {
+		return err
+	}
+	if code := exitStatus(status); code != 0 {
+		return exitError(code)
+	}
+	return nil
+}
+
+// exitStatus is the status that shells give a process's end.
+func exitStatus(s unix.WaitStatus) int {
+	if s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return s.ExitStatus()
+}
+
+// takeFd takes a descriptor of a process over (pidfd_getfd(2)).
+func takeFd(pidfd int, number uint64) (*os.File, error) {
+	if number > 1<<20 {
+		return nil, fmt.Errorf("descriptor %d of the container's first process: %w", number, unix.EBADF)
+	}
+	fd, err := unix.PidfdGetfd(pidfd, int(number), 0)
+	if err != nil {
+		return nil, os.NewSyscallError("pidfd_getfd", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), "pty"), nil
+}
+
+// sendConsole hands the pty's master to whoever listens on the console socket.
+func (b *birth) sendConsole() error {
+	if b.opt.consoleSocket == "" {
+		return nil
+	}
+	// The receiver expects a descriptor in blocking mode.
+	fd := int(b.master.Fd())
+	err := terminal.SendFd(b.opt.consoleSocket, fd, "/dev/pts/ptmx")
+	err = errors.Join(err, b.master.Close())
+	b.master = nil
+	return err
+}

@@ -1,0 +1,89 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// seccomp checks a profile. Names of system calls are not judged: one that the
+// kernel or this program does not know is ignored, so that a profile serves
+// kernels old and new.
+func (c *checker) seccomp(at *pointer, s *specs.LinuxSeccomp) {
+	c.oneOf(at.field("defaultAction"), string(s.DefaultAction), SeccompActions)
+	if s.DefaultAction == specs.ActNotify {
+		// The calls that hand the descriptor over would wait for the agent
+		// that is to receive it.
+		c.bad(at.field("defaultAction"), "must not be %s: the container could not even start", specs.ActNotify)
+	}
+	c.errnoRet(at.field("defaultErrnoRet"), s.DefaultErrnoRet, s.DefaultAction)
+	list := at.field("architectures")
+	for i, arch := range s.Architectures {
+		c.oneOf(list.item(i), string(arch), SeccompArches)
+	}
+	list = at.field("flags")
+	for i, flag := range s.Flags {
+		c.oneOf(list.item(i), string(flag), SeccompFlags)
+	}
+	c.text(at.field("listenerPath"), s.ListenerPath)
+	if s.ListenerMetadata != "" && s.ListenerPath == "" {
+		c.bad(at.field("listenerMetadata"), "must not be set without listenerPath")
+	}
+	list = at.field("syscalls")
+	for i := range s.Syscalls {
+		rule := list.item(i)
+		c.seccompRule(&rule, &s.Syscalls[i])
+	}
+}
+
+func (c *checker) seccompRule(at *pointer, rule *specs.LinuxSyscall) {
+	names := at.field("names")
+	if len(rule.Names) == 0 {
+		c.bad(names, "must have at least one entry")
+	}
+	for i, name := range rule.Names {
+		switch {
+		case name == "":
+			c.bad(names.item(i), "must be the name of a system call, is empty")
+		case name == "write" && rule.Action == specs.ActNotify:
+			c.bad(names.item(i), "must not be write with %s: the container could not report its own start", specs.ActNotify)
+		}
+	}
+	c.oneOf(at.field("action"), string(rule.Action), SeccompActions)
+	c.errnoRet(at.field("errnoRet"), rule.ErrnoRet, rule.Action)
+	args := at.field("args")
+	for i := range rule.Args {
+		arg := args.item(i)
+		if rule.Args[i].Index > 5 {
+			c.bad(arg.field("index"), "must be from 0 to 5, is %d", rule.Args[i].Index)
+		}
+		c.oneOf(arg.field("op"), string(rule.Args[i].Op), SeccompOperators)
+	}
+}
+
+// errnoRet checks the number that an action returns: an errno, which the kernel
+// caps in silence, or the message for a tracer, which has 16 bits.
+func (c *checker) errnoRet(at pointer, value *uint, action specs.LinuxSeccompAction) {
+	if value == nil {
+		return
+	}
+	most := uint(4095) // MAX_ERRNO
+	switch action {
+	case specs.ActErrno:
+	case specs.ActTrace:
+		most = 1<<16 - 1 // SECCOMP_RET_DATA
+	default:
+		c.bad(at, "must be set with %s and %s alone, not with %s", specs.ActErrno, specs.ActTrace, action)
+		return
+	}
+	if *value > most {
+		c.bad(at, "must be at most %d, is %d", most, *value)
+	}
+}
+
+// oneOf checks that a value is one of a list of names.
+func (c *checker) oneOf(at pointer, value string, allowed []string) {
+	if !slices.Contains(allowed, value) {
+		c.unknown(at, value, allowed)
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/state"
+)
+
+// lockTimeout bounds how long a command waits for another one that changes the
+// same container.
+const lockTimeout = 10 * time.Second
+
+var startCommand = &cli.Command{
+	Name:      "start",
+	Usage:     "let a created container execute its process",
+	ArgsUsage: "ID",
+	Action: func(c *cli.Context) error {
+		if err := arguments(c, 1, 1); err != nil {
+			return err
+		}
+		id := c.Args().First()
+		return failed(c, id, start(storeOf(c), id))
+	},
+}
+
+// start tells the waiting process to go on, and learns whether it could
+// execute: the connection is closed by a successful execve, and carries the
+// failure otherwise.
+func start(store *state.Store, id string) error {
+	dir, err := store.Lock(id, lockTimeout)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	switch status, _ := statusOf(dir); status {
+	case specs.StateCreated:
+	case specs.StateStopped:
+		return errors.New("cannot start a container that has stopped")
+	case specs.StateCreating:
+		return errors.New("cannot start a container that is still being created")
+	default:
+		return errors.New("cannot start an already running container")
+	}
+	if !dir.Record.HasProcess {
+		return errors.New("/process: required to start: the config has no process")
+	}
+	conn, err := net.Dial("unix", socketPath(dir))
+	if err != nil {
+		return fmt.Errorf("cannot reach the container's first process: %w", err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte{1}); err != nil {
+		return err
+	}
+	f, err := program.ReadPeerFailure(conn)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the container's first process died before it could execute: %w", err)
+	case f != nil:
+		// It ends by itself, but start must not return before it has.
+		if fd, err := process.ID(dir.Record.Init).Open(); err == nil {
+			_, _ = process.Wait(fd, time.Second)
+			unix.Close(fd)
+		}
+		return fmt.Errorf("/process/args: %w", f)
+	}
+	return nil
+}
+
+// socketPath names start.sock through the open directory: a socket's address has
+// room for 107 bytes only (unix(7)).
+func socketPath(dir *state.Dir) string {
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd, state.SocketName)
+}
+
+// listenForStart makes the socket that a created container waits at.
+func listenForStart(dir *state.Dir) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	file := filepath.Join(dir.Path, state.SocketName)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: socketPath(dir)}); err != nil {
+		unix.Close(fd)
+		return -1, &os.PathError{Op: "bind", Path: file, Err: err}
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		unix.Close(fd)
+		return -1, &os.PathError{Op: "listen", Path: file, Err: err}
+	}
+	return fd, nil
+}
+
+// waiting says whether a first process still waits at its socket, without
+// disturbing it: connecting a datagram socket to a stream socket fails with
+// EPROTOTYPE while there is somebody who holds it, and with ECONNREFUSED once
+// execve or death has closed it (net/unix/af_unix.c, unix_find_bsd).
+func waiting(dir *state.Dir) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: socketPath(dir)})
+	return errors.Is(err, unix.EPROTOTYPE)
+}
+
+// waitForStart is the created state: the process lets go of every descriptor
+// but its socket's, and waits for start for as long as it takes.
+func (b *birth) waitForStart() plan.Step {
+	return plan.Step{
+		By: plan.Init, Words: "wait for start",
+		Assemble: func(a *program.Assembler) {
+			// The socket gets the first number above the preserved descriptors,
+			// so that one call closes all others.
+			socket := 3 + b.opt.preserveFds
+			a.Call(program.Discard, unix.SYS_DUP3, program.Const(b.startFd), program.Const(socket), program.Const(unix.O_CLOEXEC)).Note("start.sock").Tolerate(unix.EINVAL)
+			a.Call(program.Discard, unix.SYS_CLOSE_RANGE, program.Const(socket+1), program.Const(uint32(1<<32-1)), program.Const(0)).Note("all but start.sock")
+
+			again, connected := a.NewLabel(), a.NewLabel()
+			conn, n := a.Reg(), a.Reg()
+			a.Bind(again)
+			a.Call(conn, unix.SYS_ACCEPT4, program.Const(socket), program.Const(0), program.Const(0), program.Const(unix.SOCK_CLOEXEC)).
+				Note("start.sock").On(unix.EINTR, again).On(unix.ECONNABORTED, again)
+			a.Call(n, unix.SYS_READ, conn.Arg(), program.Scratch(0), program.Const(1)).Note("start.sock").Tolerate(unix.EINTR, unix.ECONNRESET)
+			// A start that was killed before it said go: wait for the next one.
+			hungUp := a.NewLabel()
+			a.Unless(n.Arg(), program.Const(1), hungUp)
+			a.Jump(connected)
+			a.Bind(hungUp)
+			a.Call(program.Discard, unix.SYS_CLOSE, conn.Arg())
+			a.Jump(again)
+			a.Bind(connected)
+			a.ReportTo(conn.Arg())
+			a.Release(conn, n)
+		},
+	}
+}
+
+// settle writes the state once the first process is all that it will be: the
+// process's pid must be on disk before it can run, or wait, without the runtime.
+func (b *birth) settle() plan.Step {
+	words := "record the container as created"
+	if !b.opt.wait {
+		words = "record the container as running"
+	}
+	return plan.Step{
+		By: plan.Runtime, Words: words,
+		Reason: "last: if the runtime dies before, the first process sees it and ends",
+		Do: func() (func() error, error) {
+			b.settled = true
+			id, err := process.Find(b.child.Pid)
+			if err != nil {
+				return nil, err
+			}
+			b.dir.Record.Init, b.dir.Record.Phase = state.Process(id), state.Ready
+			return nil, b.dir.Save()
+		},
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/oci-mini/oci-mini/internal/mountopt"
+)
+
+// unsupported lists what the config asks for and this version cannot do. To
+// start a container without a protection that it was promised would be worse
+// than not to start it.
+func unsupported(s *specs.Spec) []error {
+	var faults []error
+	refuse := func(pointer string, asked bool) {
+		if asked {
+			faults = append(faults, fmt.Errorf("%s: not supported yet", pointer))
+		}
+	}
+	refuse("/hooks", s.Hooks != nil && hookCount(s.Hooks) > 0)
+	if p := s.Process; p != nil {
+		refuse("/process/apparmorProfile", p.ApparmorProfile != "")
+		refuse("/process/selinuxLabel", p.SelinuxLabel != "")
+		refuse("/process/scheduler", p.Scheduler != nil)
+		refuse("/process/ioPriority", p.IOPriority != nil)
+		refuse("/process/execCPUAffinity", p.ExecCPUAffinity != nil)
+	}
+	if l := s.Linux; l != nil {
+		for i, ns := range l.Namespaces {
+			refuse(fmt.Sprintf("/linux/namespaces/%d", i), unsupportedNamespace(ns.Type))
+		}
+		refuse("/linux/seccomp", l.Seccomp != nil)
+		refuse("/linux/intelRdt", l.IntelRdt != nil)
+		refuse("/linux/personality", l.Personality != nil)
+		refuse("/linux/memoryPolicy", l.MemoryPolicy != nil)
+		refuse("/linux/netDevices", len(l.NetDevices) > 0)
+		refuse("/linux/mountLabel", l.MountLabel != "")
+	}
+	return faults
+}
+
+func hookCount(h *specs.Hooks) int {
+	return len(h.Prestart) + len(h.CreateRuntime) + len(h.CreateContainer) + len(h.StartContainer) + len(h.Poststart) + len(h.Poststop) //nolint:staticcheck // prestart is deprecated, not gone
+}
+
+// unsupportedNamespace says which kinds of namespace are still to come.
+func unsupportedNamespace(kind specs.LinuxNamespaceType) bool {
+	return kind == specs.UserNamespace || kind == specs.TimeNamespace
+}
+
+// unsupportedMountOptions are understood and still to come.
+var unsupportedMountOptions = []struct {
+	name  string
+	asked func(*mountopt.Options) bool
+}{
+	{"idmap", func(o *mountopt.Options) bool { return o.IDMap == mountopt.IDMapTop }},
+	{"ridmap", func(o *mountopt.Options) bool { return o.IDMap == mountopt.IDMapTree }},
+	{"tmpcopyup", func(o *mountopt.Options) bool { return o.CopyUp }},
+	{"copy-symlink", func(o *mountopt.Options) bool { return o.CopySymlink }},
+	{"src-nofollow", func(o *mountopt.Options) bool { return o.SrcNoFollow }},
+	{"dest-nofollow", func(o *mountopt.Options) bool { return o.DestNoFollow }},
+}
+
+// unsupportedMount lists what one mount asks for and cannot get.
+func unsupportedMount(m *mount) []error {
+	var faults []error
+	for _, u := range unsupportedMountOptions {
+		if u.asked(&m.opt) {
+			faults = append(faults, fmt.Errorf("%s/options: %s: not supported yet", m.field(), u.name))
+		}
+	}
+	if len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+		faults = append(faults, fmt.Errorf("%s/uidMappings: not supported yet", m.field()))
+	}
+	return faults
+}
+
+// supportedMountOptions are the names that features may list.
+func supportedMountOptions() []string {
+	return slices.DeleteFunc(mountopt.Names(), func(name string) bool {
+		return slices.ContainsFunc(unsupportedMountOptions, func(u struct {
+			name  string
+			asked func(*mountopt.Options) bool
+		}) bool {
+			return u.name == name
+		})
+	})
+}
