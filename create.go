@@ -15,6 +15,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/seal"
 	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/internal/terminal"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -148,6 +149,7 @@ func (r *request) create() (_ *made, err error) {
 	if err := seal.Ensure(seal.Container{}); err != nil {
 		return nil, err
 	}
+	signals := terminal.Catch()
 	s, raw, rootfs, err := r.load()
 	if err != nil {
 		return nil, err
@@ -167,6 +169,18 @@ func (r *request) create() (_ *made, err error) {
 		return nil, err
 	}
 
+	if b.caps != nil && len(b.caps.unknown) > 0 {
+		log.Warn(fmt.Sprintf("/process/capabilities: ignored, as the kernel has no such capability: %s", strings.Join(b.caps.unknown, ", ")))
+	}
+
+	// From here on a signal must not end the runtime before it has cleaned up.
+	signals.Wait()
+	b.signals, b.interrupt = signals, signals.C()
+	b.launched = func() { // while the first process works, the runtime has time
+		if !r.detach {
+			signals.CatchOthers(r.uncaught(s)...)
+		}
+	}
 	undo := &undoStack{}
 	defer func() {
 		if err != nil {
@@ -189,6 +203,15 @@ func (r *request) create() (_ *made, err error) {
 		return nil, err
 	}
 	return &made{b, dir, undo}, nil
+}
+
+// uncaught are the signals that are somebody else's: a foreground session follows
+// the size of the terminal.
+func (r *request) uncaught(s *specs.Spec) []unix.Signal {
+	if s.Process != nil && s.Process.Terminal && !r.detach {
+		return []unix.Signal{unix.SIGWINCH}
+	}
+	return nil
 }
 
 // withCleanup keeps the error of the failure in front of those of the cleaning up.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -117,6 +118,11 @@ func hint(err error) string {
 type undoStack struct{ steps []func() error }
 
 func (u *undoStack) push(f func() error) { u.steps = append(u.steps, f) }
+
+// errInterrupted is a creation that a signal ended.
+type errInterrupted struct{ sig os.Signal }
+
+func (e errInterrupted) Error() string { return fmt.Sprintf("interrupted by signal: %v", e.sig) }
 
 // unwind takes everything back, the latest first, and returns what could not be.
 func (u *undoStack) unwind() error {

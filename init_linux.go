@@ -11,6 +11,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/internal/terminal"
 )
 
 // birthOptions are what the command line adds to the config.
@@ -48,6 +49,9 @@ type birth struct {
 	threadBack             func() error
 	dir                    *state.Dir
 	settled                bool
+	signals                *terminal.Signals
+	interrupt              <-chan os.Signal
+	launched               func() // called once init works
 	child                  *program.Child
 	master                 *os.File
 }
@@ -146,7 +150,7 @@ func (b *birth) clone() plan.Step {
 func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 	defer b.closeOpened()
 	for i := range p.Clone {
-		if err := do(&p.Steps[i], undo); err != nil {
+		if err := b.do(&p.Steps[i], undo); err != nil {
 			return err
 		}
 	}
@@ -179,6 +183,9 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 		b.child.Release()
 		return err
 	})
+	if b.launched != nil {
+		b.launched()
+	}
 	return b.serve(p, undo)
 }
 
@@ -197,7 +204,7 @@ func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 			next++
 		}
 		for ; next < len(p.Steps) && p.Steps[next].By == plan.Runtime; next++ {
-			if err := do(&p.Steps[next], undo); err != nil {
+			if err := b.do(&p.Steps[next], undo); err != nil {
 				return err
 			}
 		}
@@ -210,8 +217,13 @@ func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 	}
 }
 
-// do executes one step of the runtime.
-func do(s *plan.Step, undo *undoStack) error {
+// do executes one step of the runtime, unless a signal has come meanwhile.
+func (b *birth) do(s *plan.Step, undo *undoStack) error {
+	select {
+	case sig := <-b.interrupt:
+		return errInterrupted{sig}
+	default:
+	}
 	back, err := s.Do()
 	if back != nil {
 		undo.push(back)

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
@@ -28,6 +27,9 @@ var (
 	commit  = "unknown"
 )
 
+// log is the file of --log. A nil log takes records and writes nothing.
+var log *runlog.Log
+
 // exitError is an exit status that says all: the container's own.
 type exitError int
 
@@ -39,18 +41,14 @@ func main() {
 
 // run is the one place where errors meet the user.
 func run(args []string) int {
-	// Nothing that oci-mini makes is worth collecting before it exits; a
-	// foreground run turns the collector on again.
-	debug.SetGCPercent(-1)
-
 	app := newApp()
-	var log *runlog.Log
-	app.Before = func(c *cli.Context) error {
-		var err error
-		log, err = runlog.Open(c.String("log"), c.String("log-format"), c.Bool("debug"))
+	app.Before = func(c *cli.Context) (err error) {
+		debug := c.Bool("debug") || c.String("log-level") == "debug"
+		log, err = runlog.Open(c.String("log"), c.String("log-format"), debug)
 		return err
 	}
 	err := app.Run(args)
+	defer log.Close()
 	var exit exitError
 	switch {
 	case err == nil:
@@ -64,9 +62,7 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "  hint: %s\n", h)
 		text += "; hint: " + h
 	}
-	if log != nil {
-		log.Error(text)
-	}
+	log.Error(text)
 	return 1
 }
 
@@ -78,8 +74,7 @@ func newApp() *cli.App {
 		Name:           "oci-mini",
 		Usage:          "run containers as the OCI runtime specification says",
 		Version:        version,
-		HideHelp:       false,
-		ExitErrHandler: func(*cli.Context, error) {},
+		ExitErrHandler: func(*cli.Context, error) {}, // run prints them
 		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return err },
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "debug", Usage: "write debug records to the log"},
@@ -95,7 +90,6 @@ func newApp() *cli.App {
 			createCommand, deleteCommand, explainCommand, featuresCommand, killCommand, listCommand,
 			runCommand, specCommand, startCommand, stateCommand,
 		},
-		CommandNotFound: nil,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return fmt.Errorf("no such command: %s", c.Args().First())

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -46,20 +45,14 @@ func (r *request) foreground(keep, subreaper bool) error {
 	if err != nil {
 		return err
 	}
-	// From here on the runtime may live for days.
-	debug.SetGCPercent(100)
 	if subreaper {
 		if err := terminal.SetSubreaper(); err != nil {
 			return withCleanup(err, made.undo.unwind())
 		}
 	}
-	var except []unix.Signal
-	if made.master != nil {
-		except = append(except, unix.SIGWINCH)
-	}
-	signals := terminal.Catch(except...)
 	init := process.ID(made.dir.Record.Init)
-	signals.Forward(func(sig unix.Signal) { _ = init.Signal(sig) })
+	// Registering the last of sixty signals is not worth waiting for.
+	go made.signals.Forward(func(sig unix.Signal) { _ = init.Signal(sig) })
 
 	var session *terminal.Session
 	if made.master != nil {

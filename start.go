@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -56,7 +55,7 @@ func start(store *state.Store, id string) error {
 	if !dir.Record.HasProcess {
 		return errors.New("/process: required to start: the config has no process")
 	}
-	conn, err := net.Dial("unix", socketPath(dir))
+	conn, err := dial(dir)
 	if err != nil {
 		return fmt.Errorf("cannot reach the container's first process: %w", err)
 	}
@@ -83,6 +82,21 @@ func start(store *state.Store, id string) error {
 // room for 107 bytes only (unix(7)).
 func socketPath(dir *state.Dir) string {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd, state.SocketName)
+}
+
+// dial connects to a container that waits for start. Package net would cost more
+// at start-up than all of this command.
+func dial(dir *state.Dir) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	file := filepath.Join(dir.Path, state.SocketName)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: socketPath(dir)}); err != nil {
+		unix.Close(fd)
+		return nil, &os.PathError{Op: "connect", Path: file, Err: err}
+	}
+	return os.NewFile(uintptr(fd), file), nil
 }
 
 // listenForStart makes the socket that a created container waits at.

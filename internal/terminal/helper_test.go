@@ -82,7 +82,8 @@ func foreground() {
 	if err != nil {
 		fatalf("pty: %v", err)
 	}
-	signals := Catch(unix.SIGWINCH)
+	signals := Catch()
+	signals.CatchOthers(unix.SIGWINCH)
 	cmd := onTerminal(helper("until-resized"), slave)
 	if err := cmd.Start(); err != nil {
 		fatalf("start: %v", err)

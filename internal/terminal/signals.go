@@ -12,17 +12,27 @@ import (
 // Signals holds the signals sent to the runtime that are meant for the process
 // it runs.
 type Signals struct {
-	c     chan os.Signal
-	ready chan struct{} // closed when all signals are caught
-	stop  chan struct{}
-	once  sync.Once
+	c    chan os.Signal
+	busy sync.WaitGroup // goroutines that still have signals to catch
+	stop chan struct{}
+	once sync.Once
 }
 
-// Catch begins to catch signals, to be passed on by Forward. It is called
-// before the process is made; what arrives until Forward is kept, up to 128
-// signals. Caught are all but
+// Catch begins to catch the signals that a person, a service manager or a
+// closing terminal send to end a program: SIGHUP, SIGINT, SIGQUIT and SIGTERM.
+// What arrives until Forward is kept, up to 128 signals.
 //
-//   - SIGKILL and SIGSTOP, which cannot be;
+// Every signal costs os/signal two switches of threads, about 15 µs, so Catch
+// returns at once and [Signals.Wait] waits.
+func Catch() *Signals {
+	s := &Signals{c: make(chan os.Signal, 128), stop: make(chan struct{})}
+	s.add([]os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM})
+	return s
+}
+
+// CatchOthers begins to catch all signals that Catch did not, but for
+//
+//   - SIGKILL and SIGSTOP, which cannot be caught;
 //   - SIGCHLD and SIGPIPE, which tell of the runtime's own children and files,
 //     and SIGURG, with which the Go scheduler interrupts threads;
 //   - SIGTTIN and SIGTTOU, which stop a runtime that uses the terminal from the
@@ -32,27 +42,17 @@ type Signals struct {
 //     it leaves to C libraries;
 //   - those in except: SIGWINCH, when a [Session] handles it.
 //
-// Every signal costs os/signal two switches of threads, about 15 µs, so all of
-// them cost about 1 ms. Catch waits for those that a person, a service manager
-// or a closing terminal send (SIGHUP, SIGINT, SIGQUIT, SIGTERM), about 0.15 ms,
-// and catches the others while the caller goes on. Forward waits for them. Until
-// then they do to the runtime what they would have done a moment earlier,
-// before Catch.
-func Catch(except ...unix.Signal) *Signals {
-	s := &Signals{
-		c:     make(chan os.Signal, 128),
-		ready: make(chan struct{}),
-		stop:  make(chan struct{}),
-	}
-	first, rest := caught(except)
-	if len(first) > 0 { // Notify without signals means all
-		signal.Notify(s.c, first...)
-	}
-	go func() {
-		defer close(s.ready)
+// It returns at once; all of them take about 1 ms, best spent while another
+// process works. Until one is caught it does to the runtime what it would have
+// done a moment earlier.
+func (s *Signals) CatchOthers(except ...unix.Signal) { s.add(others(except)) }
+
+// add catches signals on a goroutine.
+func (s *Signals) add(list []os.Signal) {
+	s.busy.Go(func() {
 		// In small parts, because Notify holds a lock that Stop and another
 		// Notify (that of a Session) wait for.
-		for part := range slices.Chunk(rest, 4) {
+		for part := range slices.Chunk(list, 4) {
 			select {
 			case <-s.stop:
 				return
@@ -60,13 +60,12 @@ func Catch(except ...unix.Signal) *Signals {
 				signal.Notify(s.c, part...)
 			}
 		}
-	}()
-	return s
+	})
 }
 
-// caught returns the signals to catch: those to wait for, and the others.
-func caught(except []unix.Signal) (first, rest []os.Signal) {
-	rest = make([]os.Signal, 0, 64)
+// others returns the signals of CatchOthers.
+func others(except []unix.Signal) []os.Signal {
+	list := make([]os.Signal, 0, 64)
 	for n := unix.Signal(1); n <= 64; n++ {
 		if slices.Contains(except, n) {
 			continue
@@ -75,13 +74,15 @@ func caught(except []unix.Signal) (first, rest []os.Signal) {
 		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG,
 			unix.SIGTTIN, unix.SIGTTOU, unix.SIGPROF, 32, 33, 34:
 		case unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM:
-			first = append(first, n)
 		default:
-			rest = append(rest, n)
+			list = append(list, n)
 		}
 	}
-	return first, rest
+	return list
 }
+
+// Wait returns when all signals that were asked for are caught.
+func (s *Signals) Wait() { s.busy.Wait() }
 
 // C gives the signals caught so far to a caller that does not forward them yet:
 // during the creation of a container, a signal means to give up.
@@ -93,7 +94,7 @@ func (s *Signals) C() <-chan os.Signal { return s.c }
 // business, and so is a signal after the end of the process, when there is
 // nobody to send it to and the runtime should give up whatever it is doing.
 func (s *Signals) Forward(send func(unix.Signal)) {
-	<-s.ready
+	s.Wait()
 	go func() {
 		for {
 			select {
@@ -111,7 +112,7 @@ func (s *Signals) Forward(send func(unix.Signal)) {
 func (s *Signals) Stop() {
 	s.once.Do(func() {
 		close(s.stop)
-		<-s.ready
+		s.Wait()
 		signal.Stop(s.c)
 	})
 }

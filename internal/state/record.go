@@ -1,0 +1,90 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Version is the format of state.json that this package writes. It grows when
+// an older reader would act wrongly on a newer file; a field that such a reader
+// may ignore does not need it.
+const Version = 1
+
+// Phase tells how far create got.
+type Phase string
+
+// The phases of an entry.
+const (
+	// Creating: resources named in the record may or may not exist.
+	Creating Phase = "creating"
+	// Ready: create succeeded; what the container does now is up to its
+	// processes.
+	Ready Phase = "ready"
+)
+
+// Process identifies a process safe against reuse of its pid. Zero is none.
+type Process struct {
+	Pid int `json:"pid"`
+	// StartTime is field 22 of /proc/PID/stat, in clock ticks since boot.
+	StartTime uint64 `json:"startTime"`
+}
+
+// Cgroup names every trace that a container may have left in the cgroup tree.
+// It is written before the first is made.
+type Cgroup struct {
+	Manager string   `json:"manager,omitempty"` // "cgroupfs", "systemd", or none
+	Path    string   `json:"path,omitempty"`    // within the hierarchy, as by cgroup(7)
+	Dirs    []string `json:"dirs,omitempty"`    // every directory that may exist
+	Unit    string   `json:"unit,omitempty"`    // systemd's name for it
+}
+
+// Record is the content of state.json.
+type Record struct {
+	Version     int               `json:"version"` // see [Version]; set on writing
+	OCIVersion  string            `json:"ociVersion"`
+	ID          string            `json:"id"`
+	Bundle      string            `json:"bundle"`  // absolute
+	Rootfs      string            `json:"rootfs"`  // absolute
+	Created     time.Time         `json:"created"` // RFC 3339 with nanoseconds
+	Owner       uint32            `json:"owner"`   // user id that created it
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	Phase   Phase   `json:"phase"`
+	Creator Process `json:"creator"` // the runtime that makes it
+	Init    Process `json:"init"`    // zero until known
+	Cgroup  Cgroup  `json:"cgroup"`
+
+	OwnPids    bool `json:"ownPids"`    // it has a pid namespace of its own
+	HasProcess bool `json:"hasProcess"` // the configuration names a process
+	Terminal   bool `json:"terminal"`   // and wants a terminal for it
+}
+
+// parse reads the state.json of the container called id.
+func parse(data []byte, id string) (*Record, error) {
+	rec := new(Record)
+	if err := json.Unmarshal(data, rec); err != nil {
+		return nil, err
+	}
+	switch {
+	case rec.Version > Version:
+		return nil, fmt.Errorf("format version %d is newer than %d", rec.Version, Version)
+	case rec.Version < 1:
+		return nil, fmt.Errorf("format version %d is unknown", rec.Version)
+	case rec.ID != id:
+		return nil, fmt.Errorf("it is that of container %q", rec.ID)
+	case rec.Phase != Creating && rec.Phase != Ready:
+		return nil, fmt.Errorf("unknown phase %q", rec.Phase)
+	}
+	return rec, nil
+}
+
+// render is the opposite of parse.
+func (rec *Record) render() ([]byte, error) {
+	rec.Version = Version
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return nil, err
+	}
+	return append(data, '\n'), nil
+}
