@@ -134,8 +134,9 @@ func (b *birth) filterDevices() error {
 	return b.cgroup.WriteAll(b.cgroups.deviceLines)
 }
 
-// limitCgroup writes the limits that count the runtime's own thread while it
-// lends its cgroups to the clone.
+// limitCgroup writes the limits that would count the runtime's own thread while
+// it lends its cgroups to the clone. They are due before the container's process
+// runs, and wait with the last step of the runtime for the same sync point.
 func (b *birth) limitCgroup() []plan.Step {
 	var steps []plan.Step
 	if b.cgroups == nil {

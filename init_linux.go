@@ -93,7 +93,6 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.openMasks()...)
 	p.Add(b.openHostProc()...)
 	p.AddClone(b.clone())
-	p.Add(b.limitCgroup()...)
 
 	// The first process builds its surroundings.
 	p.Add(b.joinNamespaces()...)
@@ -123,6 +122,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.umask()...)
 	p.Add(b.closeDescriptors())
 	p.Add(b.resetSignals())
+	p.Add(b.limitCgroup()...)
 	p.Add(b.settle())
 	if b.opt.wait {
 		p.Add(b.waitForStart())
@@ -155,24 +155,10 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 		}
 	}
 
-	a := program.NewAssembler()
-	for i := p.Clone + 1; i < len(p.Steps); i++ {
-		s := &p.Steps[i]
-		a.Step(i)
-		switch {
-		case s.By == plan.Init:
-			s.Assemble(a)
-		case p.Steps[i-1].By == plan.Init || i == p.Clone+1:
-			// Consecutive steps of the runtime share one sync point. The token
-			// only has to be one: the order is known.
-			a.Sync(1)
-		}
-	}
-	code, err := a.Finish()
+	code, err := assemble(p)
 	if err != nil {
 		return err
 	}
-
 	b.child, err = code.Launch(b.cloneOptions())
 	if err != nil {
 		return stepError(&p.Steps[p.Clone], err)
@@ -187,6 +173,25 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 		b.launched()
 	}
 	return b.serve(p, undo)
+}
+
+// assemble translates the steps after the clone: those of init to instructions,
+// those of the runtime to points at which init waits for them.
+func assemble(p *plan.Plan) (*program.Program, error) {
+	a := program.NewAssembler()
+	for i := p.Clone + 1; i < len(p.Steps); i++ {
+		s := &p.Steps[i]
+		a.Step(i)
+		switch {
+		case s.By == plan.Init:
+			s.Assemble(a)
+		case i == p.Clone+1 || p.Steps[i-1].By == plan.Init:
+			// Consecutive steps of the runtime share one sync point. The token
+			// only has to be one: the order is known.
+			a.Sync(1)
+		}
+	}
+	return a.Finish()
 }
 
 // serve does the runtime's steps while init waits for each at its sync point.

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/spec"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// Hosts as the Plan sees them.
+var (
+	unified = &cgroup.Layout{Mode: cgroup.Unified, Hierarchies: []cgroup.Hierarchy{
+		{Dir: "/sys/fs/cgroup", Controllers: []string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids"}, Unified: true, Own: "/user.slice/session"},
+	}}
+	legacy = &cgroup.Layout{Mode: cgroup.Legacy, Hierarchies: []cgroup.Hierarchy{
+		{Dir: "/sys/fs/cgroup/devices", Controllers: []string{"devices"}, Own: "/"},
+		{Dir: "/sys/fs/cgroup/cpu,cpuacct", Controllers: []string{"cpu", "cpuacct"}, Own: "/"},
+		{Dir: "/sys/fs/cgroup/memory", Controllers: []string{"memory"}, Own: "/"},
+		{Dir: "/sys/fs/cgroup/pids", Controllers: []string{"pids"}, Own: "/"},
+		{Dir: "/sys/fs/cgroup/systemd", Name: "systemd", Own: "/"},
+	}}
+	hybrid = &cgroup.Layout{Mode: cgroup.Hybrid, Hierarchies: append(append([]cgroup.Hierarchy(nil), legacy.Hierarchies...),
+		cgroup.Hierarchy{Dir: "/sys/fs/cgroup/unified", Unified: true, Own: "/"})}
+)
+
+// testHost is a host without surprises: root, whose passwd file is the given text.
+func testHost(layout *cgroup.Layout, passwd string) *host {
+	return &host{
+		lastCap: 40, layout: layout, streamOwner: map[int]uint32{},
+		open: func(string, string) (io.ReadCloser, error) {
+			if passwd == "" {
+				return nil, fs.ErrNotExist
+			}
+			return io.NopCloser(strings.NewReader(passwd)), nil
+		},
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// planCases are configs as changes of the default one.
+var planCases = []struct {
+	name   string
+	layout *cgroup.Layout
+	opt    birthOptions
+	edit   func(*specs.Spec)
+}{
+	{name: "default-v2", layout: unified},
+	{name: "default-v1", layout: legacy},
+	{name: "default-hybrid", layout: hybrid},
+	{name: "create", layout: unified, opt: birthOptions{wait: true}, edit: func(s *specs.Spec) { s.Process.Terminal = false }},
+	{name: "create-without-process", layout: unified, opt: birthOptions{wait: true}, edit: func(s *specs.Spec) { s.Process = nil }},
+	{name: "no-cgroups-no-pivot", opt: birthOptions{noPivot: true, noNewKeyring: true, preserveFds: 2}},
+	{name: "bare", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux, s.Mounts, s.Hostname = nil, nil, ""
+		s.Process.Capabilities, s.Process.Terminal = nil, false
+	}},
+	{name: "binds", layout: unified, edit: func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "data", Source: "/srv/data", Options: []string{"rbind", "rro", "nosuid", "rprivate"}},
+			specs.Mount{Destination: "/etc/hosts", Type: "bind", Source: "hosts", Options: []string{"ro"}},
+			specs.Mount{Destination: "/copy", Source: "/bundle/rootfs/data", Options: []string{"bind"}},
+			specs.Mount{Destination: "/data", Options: []string{"remount", "bind", "rw"}},
+		)
+	}},
+	{name: "devices", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.Devices = []specs.LinuxDevice{
+			{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, FileMode: ptr(os.FileMode(0o600)), UID: ptr(uint32(5)), GID: ptr(uint32(6))},
+			{Path: "/run/pipe", Type: "p"},
+			{Path: "/dev/null", Type: "c", Major: 1, Minor: 3},
+		}
+		s.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{
+			{Access: "rwm"}, {Allow: true, Type: "c", Major: ptr(int64(10)), Minor: ptr(int64(229)), Access: "rw"},
+		}}
+	}},
+	{name: "resources-v2", layout: unified, edit: limitAll},
+	{name: "resources-v1", layout: legacy, edit: limitAll},
+	{name: "cgroup-path", layout: hybrid, edit: func(s *specs.Spec) {
+		s.Linux.CgroupsPath = "/pods/one"
+		s.Linux.Namespaces = s.Linux.Namespaces[:5] // no cgroup namespace: binds of the cgroup's directories
+	}},
+	{name: "joined-namespaces", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.Namespaces = []specs.LinuxNamespace{
+			{Type: specs.MountNamespace},
+			{Type: specs.PIDNamespace, Path: "/proc/1234/ns/pid"},
+			{Type: specs.NetworkNamespace, Path: "/run/netns/web"},
+			{Type: specs.IPCNamespace, Path: "/proc/1234/ns/ipc"},
+			{Type: specs.UTSNamespace, Path: "/proc/1234/ns/uts"},
+		}
+	}},
+	{name: "user", layout: unified, edit: func(s *specs.Spec) {
+		p := s.Process
+		p.User = specs.User{UID: 1000, GID: 100, AdditionalGids: []uint32{10, 20}, Umask: ptr(uint32(0o077))}
+		p.Capabilities.Ambient, p.Capabilities.Inheritable = []string{"CAP_KILL"}, []string{"CAP_KILL"}
+		p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NPROC", Soft: 10, Hard: 20}}
+		p.OOMScoreAdj, p.Cwd = ptr(100), "/home/me"
+		p.Env = []string{"PATH=/bin", "A=1", "A=2"}
+		p.NoNewPrivileges = false
+	}},
+	{name: "kernel-parameters", layout: unified, edit: func(s *specs.Spec) {
+		s.Domainname = "example"
+		s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1"}
+		s.Linux.RootfsPropagation = "rslave"
+		s.Root.Readonly = false
+	}},
+}
+
+func limitAll(s *specs.Spec) {
+	s.Linux.Resources = &specs.LinuxResources{
+		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(128 << 20)), Reservation: ptr(int64(32 << 20))},
+		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(512)), Quota: ptr(int64(10000)), Period: ptr(uint64(100000))},
+		Pids:   &specs.LinuxPids{Limit: ptr(int64(7))},
+	}
+}
+
+// TestPlan holds the Plan of each config to its golden file. The Plan is a pure
+// function: no test here needs root or touches the host.
+func TestPlan(t *testing.T) {
+	for _, c := range planCases {
+		t.Run(c.name, func(t *testing.T) {
+			s := spec.Default()
+			if c.edit != nil {
+				c.edit(s)
+			}
+			if err := spec.Validate(s); err != nil {
+				t.Fatalf("the config is not valid: %v", err)
+			}
+			b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, testHost(c.layout, "root:x:0:0::/root:/bin/sh\n"), c.opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			if err := b.plan().Text(&got); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", "plan", c.name+".txt")
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("the plan differs from %s (go test -run TestPlan -update . accepts it):\n%s", golden, diff(string(want), got.String()))
+			}
+		})
+	}
+}
+
+// TestPlansAssemble translates every Plan to instructions.
+func TestPlansAssemble(t *testing.T) {
+	for _, c := range planCases {
+		t.Run(c.name, func(t *testing.T) {
+			s := spec.Default()
+			if c.edit != nil {
+				c.edit(s)
+			}
+			b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, testHost(c.layout, ""), c.opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := b.plan()
+			code, err := assemble(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			steps := map[int]bool{}
+			for _, o := range code.Origins() {
+				steps[o.Step] = true
+			}
+			for i, s := range p.Steps[p.Clone+1:] {
+				if s.By == plan.Init && !steps[p.Clone+1+i] {
+					t.Errorf("step %q makes no instruction", s.Words)
+				}
+			}
+		})
+	}
+}
+
+// diff shows the lines that only one side has.
+func diff(want, got string) string {
+	var b strings.Builder
+	w, g := strings.SplitAfter(want, "\n"), strings.SplitAfter(got, "\n")
+	only := func(mark string, lines, others []string) {
+		has := map[string]int{}
+		for _, l := range others {
+			has[l]++
+		}
+		for _, l := range lines {
+			if has[l] == 0 {
+				b.WriteString(mark + l)
+				continue
+			}
+			has[l]--
+		}
+	}
+	only("-", w, g)
+	only("+", g, w)
+	return b.String()
+}
