@@ -377,8 +377,13 @@ func TestPrepare(t *testing.T) {
 	var before [16]byte
 	name := append([]byte("prepared"), 0)
 	var tids []int
+	stop := disturb()
+	defer stop()
 	set := func(b []byte) error {
 		tids = append(tids, unix.Gettid())
+		for range 10 { // time for another thread to take the goroutine
+			time.Sleep(100 * time.Microsecond)
+		}
 		return prctlName(unix.PR_SET_NAME, b)
 	}
 	p := assemble(t, func(a *Assembler) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -20,18 +21,22 @@ func orphanHelper() {
 	if err != nil {
 		panic(err)
 	}
-	// Two: each inherits what the process has open, but must not keep the other
-	// from seeing that the process is gone.
-	for range 2 {
-		c, err := p.Launch(Options{CgroupFd: -1})
-		if err != nil {
-			panic(err)
-		}
-		if ev, err := c.Next(); err != nil || ev.Token != 's' {
-			panic(fmt.Sprint(ev, err))
-		}
+	// Many at once: each inherits what the process has open at that moment, but
+	// must not keep another from seeing that the process is gone.
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			c, err := p.Launch(Options{CgroupFd: -1})
+			if err != nil {
+				panic(err)
+			}
+			if ev, err := c.Next(); err != nil || ev.Token != 's' {
+				panic(fmt.Sprint(ev, err))
+			}
+		})
 	}
-	fmt.Print("both wait")
+	wg.Wait()
+	fmt.Print("all wait")
 	os.Exit(0)
 }
 
@@ -53,7 +58,7 @@ func TestParentDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := io.ReadAll(r)
-	if string(out) != "both wait" {
+	if string(out) != "all wait" {
 		t.Errorf("the helper said %q", out)
 	}
 	if err != nil {

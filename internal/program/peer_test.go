@@ -22,7 +22,10 @@ func peerReport(t *testing.T, build func(a *Assembler, peer Arg)) (outcome, *Fai
 	}
 	ours := os.NewFile(uintptr(pair[0]), "peer")
 	defer ours.Close()
-	c := launch(t, assemble(t, func(a *Assembler) { build(a, Const(pair[1])) }), 0)
+	c := launch(t, assemble(t, func(a *Assembler) {
+		a.String("something before the notes")
+		build(a, Const(pair[1]))
+	}), 0)
 	unix.Close(pair[1])
 	o := follow(t, c)
 	f, err := ReadPeerFailure(ours)
@@ -104,8 +107,8 @@ func TestPeerSuccess(t *testing.T) {
 	}
 }
 
-// TestPeerGone: a report that nobody reads must not kill the child with SIGPIPE
-// before the parent's report is there.
+// TestPeerGone: a report that nobody reads must not kill the child with SIGPIPE:
+// its end would look like another.
 func TestPeerGone(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -120,8 +123,9 @@ func TestPeerGone(t *testing.T) {
 	}), 0)
 	unix.Close(pair[1])
 	unix.Close(pair[0])
-	if f := follow(t, c).failure(t); f.Errno != unix.EBADF || f.Killed || f.Note != "late" {
-		t.Errorf("%+v", f)
+	o := follow(t, c)
+	if f := o.failure(t); f.Errno != unix.EBADF || f.Killed || f.Note != "late" || o.status != failureStatus {
+		t.Errorf("%+v, status %d", f, o.status)
 	}
 }
 
