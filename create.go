@@ -176,11 +176,6 @@ func (r *request) create() (_ *made, err error) {
 	// From here on a signal must not end the runtime before it has cleaned up.
 	signals.Wait()
 	b.signals, b.interrupt = signals, signals.C()
-	b.launched = func() { // while the first process works, the runtime has time
-		if !r.detach {
-			signals.CatchOthers(r.uncaught(s)...)
-		}
-	}
 	undo := &undoStack{}
 	defer func() {
 		if err != nil {
@@ -203,15 +198,6 @@ func (r *request) create() (_ *made, err error) {
 		return nil, err
 	}
 	return &made{b, dir, undo}, nil
-}
-
-// uncaught are the signals that are somebody else's: a foreground session follows
-// the size of the terminal.
-func (r *request) uncaught(s *specs.Spec) []unix.Signal {
-	if s.Process != nil && s.Process.Terminal && !r.detach {
-		return []unix.Signal{unix.SIGWINCH}
-	}
-	return nil
 }
 
 // withCleanup keeps the error of the failure in front of those of the cleaning up.

@@ -51,7 +51,6 @@ type birth struct {
 	settled                bool
 	signals                *terminal.Signals
 	interrupt              <-chan os.Signal
-	launched               func() // called once init works
 	child                  *program.Child
 	master                 *os.File
 }
@@ -169,9 +168,6 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 		b.child.Release()
 		return err
 	})
-	if b.launched != nil {
-		b.launched()
-	}
 	return b.serve(p, undo)
 }
 
@@ -214,7 +210,7 @@ func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 			}
 		}
 		if err := b.child.Continue(); err != nil {
-			return err
+			return b.initError(p, err)
 		}
 		if b.opt.wait && b.settled {
 			return nil

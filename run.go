@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -38,6 +39,11 @@ var runCommand = &cli.Command{
 	},
 }
 
+// othersDelay is when a foreground run begins to forward the signals that nobody
+// sends to a program that has only just started. Registering them takes a
+// millisecond of CPU, which a container that has ended by then need not pay.
+const othersDelay = 10 * time.Millisecond
+
 // foreground runs a container and stays until it ends. Its exit status becomes
 // ours: that of the process, or 128 plus the number of the signal that killed it.
 func (r *request) foreground(keep, subreaper bool) error {
@@ -51,8 +57,12 @@ func (r *request) foreground(keep, subreaper bool) error {
 		}
 	}
 	init := process.ID(made.dir.Record.Init)
-	// Registering the last of sixty signals is not worth waiting for.
-	go made.signals.Forward(func(sig unix.Signal) { _ = init.Signal(sig) })
+	made.signals.Forward(func(sig unix.Signal) { _ = init.Signal(sig) })
+	var except []unix.Signal
+	if made.master != nil {
+		except = append(except, unix.SIGWINCH) // the session's
+	}
+	time.AfterFunc(othersDelay, func() { made.signals.CatchOthers(except...) })
 
 	var session *terminal.Session
 	if made.master != nil {

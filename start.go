@@ -73,7 +73,7 @@ func start(store *state.Store, id string) error {
 			_, _ = process.Wait(fd, time.Second)
 			unix.Close(fd)
 		}
-		return fmt.Errorf("/process/args: %w", f)
+		return &stepFailure{plan.Step{Field: "/process/args", Words: "execute"}, f}
 	}
 	return nil
 }
@@ -142,6 +142,8 @@ func (b *birth) waitForStart() plan.Step {
 			socket := 3 + b.opt.preserveFds
 			a.Call(program.Discard, unix.SYS_DUP3, program.Const(b.startFd), program.Const(socket), program.Const(unix.O_CLOEXEC)).Note("start.sock").Tolerate(unix.EINVAL)
 			a.Call(program.Discard, unix.SYS_CLOSE_RANGE, program.Const(socket+1), program.Const(uint32(1<<32-1)), program.Const(0)).Note("all but start.sock")
+
+			a.Trim()
 
 			again, connected := a.NewLabel(), a.NewLabel()
 			conn, n := a.Reg(), a.Reg()

@@ -327,6 +327,15 @@ func (a *Assembler) Fail(errno unix.Errno, note string) {
 	Call{a, a.emit(opFail, Discard, noCall, []Arg{Const(int(errno))})}.Note(note)
 }
 
+// Trim gives the memory of the Go heap back, but for the stack that the child
+// interprets on, which may lie in it. The child reads nothing of the heap; but
+// once the parent is gone, its copy is the child's alone, and a process that
+// waits for long should be small. A failure does no harm and is ignored.
+func (a *Assembler) Trim() {
+	start, end := heapWindow()
+	a.emit(opTrim, Discard, noCall, []Arg{Const(start), Const(end)})
+}
+
 // Exit ends the process without an error.
 func (a *Assembler) Exit(status int) { a.emit(opExit, Discard, noCall, []Arg{Const(status)}) }
 
@@ -349,5 +358,5 @@ func (a *Assembler) Finish() (*Program, error) {
 	// The end of the array is reached only by a Program that forgot to end.
 	a.emit(opFail, Discard, noCall, []Arg{Const(int(unix.ENOEXEC))})
 	a.origin[len(a.origin)-1].Note = "end of program"
-	return newProgram(a.code, a.origin, a.arena, a.pointer), nil
+	return newProgram(a.code, a.origin, a.arena, a.pointer)
 }

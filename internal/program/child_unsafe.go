@@ -14,6 +14,11 @@ type cloneArgs struct {
 	setTID, setTIDSize, cgroup                    uint64
 }
 
+// pageSize is enough of a page for [Assembler.Trim]: madvise(2) rounds lengths up
+// and wants addresses aligned; the heap's chunk is aligned to any page size, and
+// with larger pages than this the call fails, which does no harm.
+const pageSize = 4096
+
 // fork clones the calling thread and interprets the code in the clone. It
 // returns in the parent only, where the kernel has put the pidfd.
 //
@@ -156,6 +161,21 @@ func fork(ca *cloneArgs, pidfd *int32, code unsafe.Pointer, count uintptr, arena
 		case opFail:
 			err = syscall.Errno(args[0])
 			goto fail
+
+		case opTrim:
+			// The frame lies within two pages above regs, those of its callees
+			// within two below; twice as much stays.
+			value = uintptr(unsafe.Pointer(&regs))&^(pageSize-1) - 4*pageSize
+			size = value + 9*pageSize
+			if value < args[0] || value >= args[1] {
+				value, size = args[1], args[1]
+			}
+			if size > args[1] {
+				size = args[1]
+			}
+			syscall.RawSyscall6(unix.SYS_MADVISE, args[0], value-args[0], unix.MADV_DONTNEED, 0, 0, 0)
+			syscall.RawSyscall6(unix.SYS_MADVISE, size, args[1]-size, unix.MADV_DONTNEED, 0, 0, 0)
+			size = 0
 
 		default: // opExit
 			rep.state = stateExited

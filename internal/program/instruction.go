@@ -25,6 +25,7 @@ const (
 	opReportTo               // from here on, failures are also written to descriptor args[0]
 	opFork                   // go on in a child with CLONE_PARENT; publish its pid in slot args[0]
 	opFail                   // fail with errno args[0]
+	opTrim                   // drop the memory from args[0] to args[1], but for the stack
 	opExit                   // exit with status args[0]
 )
 

@@ -259,6 +259,9 @@ func TestInstructions(t *testing.T) {
 		})
 	}
 	for op := opCall; op <= opExit; op++ {
+		if op == opTrim {
+			continue // TestTrim, which looks at the memory while the child waits
+		}
 		if !used[op] && !t.Failed() {
 			t.Errorf("no Program has opcode %d", op)
 		}

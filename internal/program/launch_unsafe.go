@@ -13,21 +13,53 @@ import (
 )
 
 // Program is code ready to be launched any number of times.
+//
+// Its instructions and its arena lie in a mapping of their own, not in the Go
+// heap: so a child that waits for long can give the heap back ([Assembler.Trim]).
 type Program struct {
 	code   []instr
 	origin []Origin
 	arena  []byte
 }
 
-func newProgram(code []instr, origin []Origin, arena []byte, relocs []reloc) *Program {
-	p := &Program{code: code, origin: origin, arena: arena}
-	// The arena has its final place now: it is on the heap, because the Program
-	// is, and the collector does not move memory.
-	base := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(arena))))
-	for _, r := range relocs {
-		binary.NativeEndian.PutUint64(arena[r.at:], base+uint64(r.to))
+func newProgram(code []instr, origin []Origin, arena []byte, relocs []reloc) (*Program, error) {
+	codeSize := uintptr(len(code)) * unsafe.Sizeof(instr{})
+	size := codeSize + uintptr(len(arena))
+	base, err := unix.MmapPtr(-1, 0, nil, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("program: %w", os.NewSyscallError("mmap", err))
 	}
-	return p
+	p := &Program{
+		code:   unsafe.Slice((*instr)(base), len(code)),
+		origin: origin,
+		arena:  unsafe.Slice((*byte)(unsafe.Add(base, codeSize)), len(arena)),
+	}
+	copy(p.code, code)
+	copy(p.arena, arena)
+	start := uint64(uintptr(base) + codeSize)
+	for _, r := range relocs {
+		binary.NativeEndian.PutUint64(p.arena[r.at:], start+uint64(r.to))
+	}
+	runtime.AddCleanup(p, func(m mapping) { _ = unix.MunmapPtr(m.base, m.size) }, mapping{base, size})
+	return p, nil
+}
+
+// mapping is memory to be unmapped.
+type mapping struct {
+	base unsafe.Pointer
+	size uintptr
+}
+
+// heapChunk is the unit in which the Go runtime reserves address space for its heap
+// on 64-bit Linux, and its alignment (heapArenaBytes in runtime/malloc.go). Holes in
+// it do no harm: madvise(2) passes over them.
+const heapChunk = 64 << 20
+
+// heapWindow is the part of the address space that holds the Go heap of a
+// short-lived process: the chunk of an object made just now.
+func heapWindow() (start, end uintptr) {
+	start = uintptr(unsafe.Pointer(new([64]byte))) &^ (heapChunk - 1)
+	return start, start + heapChunk
 }
 
 // Len is the number of instructions.

@@ -89,8 +89,8 @@ func (s *Signals) Wait() { s.busy.Wait() }
 func (s *Signals) C() <-chan os.Signal { return s.c }
 
 // Forward calls send for every signal caught before and from now on, in the
-// order of arrival, on a goroutine of its own. It returns when all signals are
-// caught; so the process is to be set going after it. Errors are send's own
+// order of arrival, on a goroutine of its own. It returns when all signals that
+// were asked for are caught; so the process is to be set going after it. Errors are send's own
 // business, and so is a signal after the end of the process, when there is
 // nobody to send it to and the runtime should give up whatever it is doing.
 func (s *Signals) Forward(send func(unix.Signal)) {
