@@ -35,10 +35,15 @@ func stepError(s *plan.Step, err error) error { return &stepFailure{*s, err} }
 // initError attributes a failure of the Program to its step.
 func (b *birth) initError(p *plan.Plan, err error) error {
 	var f *program.Failure
-	if errors.As(err, &f) && f.Step > p.Clone && f.Step < len(p.Steps) {
-		return &stepFailure{p.Steps[f.Step], err}
+	if !errors.As(err, &f) || f.Step <= p.Clone || f.Step >= len(p.Steps) {
+		return err
 	}
-	return err
+	if f.Killed && f.BySignal && unix.Signal(f.Status) == unix.SIGKILL && b.cgroup != nil {
+		if oom, _ := b.cgroup.OOMKilled(); oom {
+			err = fmt.Errorf("%w: out of memory: /linux/resources/memory/limit is too low to start the container", err)
+		}
+	}
+	return &stepFailure{p.Steps[f.Step], err}
 }
 
 // faultList is several faults of a config, reported together.

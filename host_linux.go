@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
@@ -20,6 +21,8 @@ type host struct {
 	// streamOwner has the owner of each standard stream that may be given to
 	// the container's user; the null device is not among them.
 	streamOwner map[int]uint32
+	// fileLimit is the caller's RLIMIT_NOFILE.
+	fileLimit unix.Rlimit
 	// open opens a file of a directory tree without leaving the tree.
 	open func(dir, file string) (io.ReadCloser, error)
 }
@@ -36,6 +39,9 @@ func thisHost(cgroupManager string) (*host, error) {
 			return nil, err
 		}
 	}
+	if h.fileLimit, err = callersFileLimit(); err != nil {
+		return nil, err
+	}
 	for fd := range 3 {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && !(st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)) {
@@ -43,6 +49,21 @@ func thisHost(cgroupManager string) (*host, error) {
 		}
 	}
 	return h, nil
+}
+
+// callersFileLimit is RLIMIT_NOFILE as the caller had it. The Go runtime raises the
+// soft limit for itself when it starts, and gives the old one back only on its
+// own ways to another program (syscall/rlimit.go). An execve that must fail is
+// one of them.
+func callersFileLimit() (limit unix.Rlimit, err error) {
+	var raised unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &raised); err != nil {
+		return limit, os.NewSyscallError("prlimit64", err)
+	}
+	_ = syscall.Exec("", nil, nil)
+	// Read it, and raise it again: the runtime may need many descriptors.
+	err = unix.Prlimit(0, unix.RLIMIT_NOFILE, &raised, &limit)
+	return limit, os.NewSyscallError("prlimit64", err)
 }
 
 // openBelow opens a file below a directory, which stands for the root.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -35,6 +36,15 @@ func (b *birth) limits() []plan.Step {
 			Assemble: func(a *program.Assembler) {
 				a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(resource),
 					a.Words(l.Soft, l.Hard), program.Const(0)).Note(fmt.Sprintf("%s %d:%d", l.Type, l.Soft, l.Hard))
+			},
+		})
+	}
+	if files := b.host.fileLimit; !slices.ContainsFunc(p.Rlimits, func(l specs.POSIXRlimit) bool { return l.Type == "RLIMIT_NOFILE" }) {
+		steps = append(steps, plan.Step{
+			By: plan.Init, Words: "give RLIMIT_NOFILE the caller's value back", Reason: "the runtime raised it for itself",
+			Assemble: func(a *program.Assembler) {
+				a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(unix.RLIMIT_NOFILE),
+					a.Words(files.Cur, files.Max), program.Const(0)).Note("RLIMIT_NOFILE")
 			},
 		})
 	}

@@ -51,6 +51,14 @@ func (t *translation) memory(r *specs.LinuxMemory) {
 		return
 	}
 
+	begin := len(t.writes)
+	defer func() {
+		// The thread that lends its version 1 cgroups to the clone is the
+		// runtime's: a limit that is too low for it must not kill the runtime.
+		for i := begin; i < len(t.writes) && !to.unified; i++ {
+			t.writes[i].AfterJoin = true
+		}
+	}()
 	if to.unified {
 		to.memoryV2(limit, swap)
 	} else {

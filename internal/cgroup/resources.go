@@ -31,8 +31,9 @@ type Write struct {
 	// same controller: refused with EINVAL, it is written again after that.
 	Retry bool
 	// AfterJoin asks to write only when the container's first process is in
-	// the cgroup: the number of processes is checked at fork, and counts the
-	// thread that enters before the fork ([Cgroup.EnterThread]).
+	// the cgroup and the thread that entered before the fork
+	// ([Cgroup.EnterThread]) is out of it: the number of processes would count
+	// that thread, and version 1 memory limits could kill it.
 	AfterJoin bool
 }
 

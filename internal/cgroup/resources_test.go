@@ -77,28 +77,28 @@ func TestWrites(t *testing.T) {
 			CPU:    &cpu{Shares: p(uint64(0)), Quota: p(int64(0)), Period: p(uint64(0)), RealtimeRuntime: p(int64(0)), RealtimePeriod: p(uint64(0))},
 		}, "", ""},
 
-		{"limit", memory(mem{Limit: p(int64(1000))}), "memory.limit_in_bytes=1000", "memory.max=1000"},
+		{"limit", memory(mem{Limit: p(int64(1000))}), "memory.limit_in_bytes=1000 after", "memory.max=1000"},
 		{"limit and swap", memory(mem{Limit: p(int64(1000)), Swap: p(int64(3000))}),
-			"memory.limit_in_bytes=1000 retry\nmemory.memsw.limit_in_bytes=3000", "memory.swap.max=2000\nmemory.max=1000"},
+			"memory.limit_in_bytes=1000 retry after\nmemory.memsw.limit_in_bytes=3000 after", "memory.swap.max=2000\nmemory.max=1000"},
 		{"no swap", memory(mem{Limit: p(int64(1000)), Swap: p(int64(1000))}),
-			"memory.limit_in_bytes=1000 retry\nmemory.memsw.limit_in_bytes=1000", "memory.swap.max=0 optional\nmemory.max=1000"},
+			"memory.limit_in_bytes=1000 retry after\nmemory.memsw.limit_in_bytes=1000 after", "memory.swap.max=0 optional\nmemory.max=1000"},
 		{"any swap", memory(mem{Limit: p(int64(1000)), Swap: p(int64(-1))}),
-			"memory.limit_in_bytes=1000 retry\nmemory.memsw.limit_in_bytes=-1 optional", "memory.swap.max=max optional\nmemory.max=1000"},
+			"memory.limit_in_bytes=1000 retry after\nmemory.memsw.limit_in_bytes=-1 optional after", "memory.swap.max=max optional\nmemory.max=1000"},
 		{"unlimited", memory(mem{Limit: p(int64(-1))}),
-			"memory.limit_in_bytes=-1 retry\nmemory.memsw.limit_in_bytes=-1 optional", "memory.swap.max=max optional\nmemory.max=max"},
+			"memory.limit_in_bytes=-1 retry after\nmemory.memsw.limit_in_bytes=-1 optional after", "memory.swap.max=max optional\nmemory.max=max"},
 		{"unlimited with a limit of the sum", memory(mem{Limit: p(int64(-1)), Swap: p(int64(10))}),
-			"memory.limit_in_bytes=-1 retry\nmemory.memsw.limit_in_bytes=10", "memory.swap.max=10\nmemory.max=max"},
-		{"swap alone", memory(mem{Swap: p(int64(10))}), "memory.memsw.limit_in_bytes=10",
+			"memory.limit_in_bytes=-1 retry after\nmemory.memsw.limit_in_bytes=10 after", "memory.swap.max=10\nmemory.max=max"},
+		{"swap alone", memory(mem{Swap: p(int64(10))}), "memory.memsw.limit_in_bytes=10 after",
 			"!" + m + "swap: is the sum of memory and swap, and needs a memory limit on cgroup v2"},
 		{"swap below memory", memory(mem{Limit: p(int64(10)), Swap: p(int64(9))}),
 			"!" + m + "swap: memory and swap together (9) is below the memory limit (10)",
 			"!" + m + "swap: memory and swap together (9) is below the memory limit (10)"},
 		{"negative", memory(mem{Limit: p(int64(-2))}), "!" + m + "limit: is below -1", "!" + m + "limit: is below -1"},
-		{"reservation", memory(mem{Reservation: p(int64(7))}), "memory.soft_limit_in_bytes=7", "memory.low=7"},
-		{"swappiness", memory(mem{Swappiness: p(uint64(0))}), "memory.swappiness=0", "!" + m + "swappiness" + noV2},
+		{"reservation", memory(mem{Reservation: p(int64(7))}), "memory.soft_limit_in_bytes=7 after", "memory.low=7"},
+		{"swappiness", memory(mem{Swappiness: p(uint64(0))}), "memory.swappiness=0 after", "!" + m + "swappiness" + noV2},
 		{"swappiness of -1", memory(mem{Swappiness: p(^uint64(0))}), "", ""},
 		{"swappiness of 101", memory(mem{Swappiness: p(uint64(101))}), "!" + m + "swappiness: 101 is not between 0 and 100", "!" + m + "swappiness" + noV2},
-		{"no killer", memory(mem{DisableOOMKiller: p(true)}), "memory.oom_control=1", "!" + m + "disableOOMKiller" + noV2},
+		{"no killer", memory(mem{DisableOOMKiller: p(true)}), "memory.oom_control=1 after", "!" + m + "disableOOMKiller" + noV2},
 		{"deprecated", memory(mem{Kernel: p(int64(1)), KernelTCP: p(int64(1)), UseHierarchy: p(true)}), "", ""},
 
 		{"shares", ofCPU(cpu{Shares: p(uint64(1024))}), "cpu.shares=1024", "cpu.weight=100"},
@@ -201,7 +201,7 @@ func TestWritesWhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := spell(writes); got != "memory.limit_in_bytes=1\nhugetlb.2MB.max=2\nhugetlb.2MB.rsvd.max=2 optional" {
+	if got := spell(writes); got != "memory.limit_in_bytes=1 after\nhugetlb.2MB.max=2\nhugetlb.2MB.rsvd.max=2 optional" {
 		t.Error(got)
 	}
 	if got := Controllers(writes); !reflect.DeepEqual(got, []string{"hugetlb"}) {
