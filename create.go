@@ -160,6 +160,9 @@ func (r *request) create() (_ *made, err error) {
 	if s.Process == nil && !r.opt.wait {
 		return nil, errors.New("/process: required to run: the config has no process")
 	}
+	if err := checkPreserved(r.opt.preserveFds); err != nil {
+		return nil, err
+	}
 	h, err := thisHost(r.cgroupManager)
 	if err != nil {
 		return nil, err
@@ -176,6 +179,9 @@ func (r *request) create() (_ *made, err error) {
 	// From here on a signal must not end the runtime before it has cleaned up.
 	signals.Wait()
 	b.signals, b.interrupt = signals, signals.C()
+	if !r.detach { // while the first process works, the runtime has time
+		b.launched = signals.CatchStandard
+	}
 	undo := &undoStack{}
 	defer func() {
 		if err != nil {
@@ -198,6 +204,18 @@ func (r *request) create() (_ *made, err error) {
 		return nil, err
 	}
 	return &made{b, dir, undo}, nil
+}
+
+// checkPreserved makes sure that all descriptors to pass on are there: behind a
+// hole, every later one would have the wrong number.
+func checkPreserved(n int) error {
+	for fd := 3; fd < 3+n; fd++ {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", n, fd)
+		}
+	}
+	return nil
 }
 
 // withCleanup keeps the error of the failure in front of those of the cleaning up.

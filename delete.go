@@ -43,6 +43,11 @@ var deleteCommand = &cli.Command{
 
 // remove deletes a container.
 func remove(store *state.Store, id string, force bool) error {
+	if force {
+		// What runtimes left that were killed before their entry had its name.
+		// A failure hinders nobody; another delete will try again.
+		defer func() { _ = store.Sweep() }()
+	}
 	dir, err := store.Lock(id, lockTimeout)
 	if force && errors.Is(err, state.ErrBroken) {
 		// Nothing tells what there was; at least the id becomes free.
@@ -69,13 +74,7 @@ func remove(store *state.Store, id string, force bool) error {
 	if err := removeCgroup(dir.Record); err != nil {
 		return err
 	}
-	if err := dir.Remove(); err != nil {
-		return err
-	}
-	if force {
-		_ = store.Sweep() // of runtimes that were killed; another delete will try again
-	}
-	return nil
+	return dir.Remove()
 }
 
 // end kills the first process and waits until it is gone.

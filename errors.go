@@ -21,8 +21,11 @@ type stepFailure struct {
 // Error begins with the config field, if one asked for the step.
 func (f *stepFailure) Error() string {
 	what := f.step.Words
+	if f.step.Name != "" {
+		what = f.step.Name
+	}
 	if f.step.Field != "" {
-		what = fmt.Sprintf("%s (%s)", f.step.Field, f.step.Words)
+		what = fmt.Sprintf("%s (%s)", f.step.Field, what)
 	}
 	return what + ": " + f.err.Error()
 }

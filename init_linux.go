@@ -51,6 +51,7 @@ type birth struct {
 	settled                bool
 	signals                *terminal.Signals
 	interrupt              <-chan os.Signal
+	launched               func() // called once init works
 	child                  *program.Child
 	master                 *os.File
 }
@@ -168,6 +169,9 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 		b.child.Release()
 		return err
 	})
+	if b.launched != nil {
+		b.launched()
+	}
 	return b.serve(p, undo)
 }
 

@@ -30,15 +30,26 @@ type mount struct {
 
 func (m *mount) field() string { return fmt.Sprintf("/mounts/%d", m.index) }
 
-// words say what is mounted where.
+// name says what is mounted where.
+func (m *mount) name() string {
+	switch {
+	case m.opt.Remount:
+		return m.dest
+	case m.opt.Bind:
+		return m.Source + " on " + m.dest
+	}
+	return m.Type + " on " + m.dest
+}
+
+// words say it as a command.
 func (m *mount) words() string {
 	switch {
 	case m.opt.Remount:
-		return "remount " + m.dest
+		return "remount " + m.name()
 	case m.opt.Bind:
-		return fmt.Sprintf("bind %s on %s", m.Source, m.dest)
+		return "bind " + m.name()
 	}
-	return fmt.Sprintf("mount %s on %s", m.Type, m.dest)
+	return "mount " + m.name()
 }
 
 // mountsOf reads all entries and reports every fault at once.
@@ -119,7 +130,7 @@ func (b *birth) mountAll() []plan.Step {
 		default:
 			assemble = func(a *program.Assembler) { b.mountNew(a, m) }
 		}
-		steps = append(steps, plan.Step{Field: m.field(), By: plan.Init, Words: m.words(), Detail: strings.Join(m.Options, ", "), Assemble: assemble})
+		steps = append(steps, plan.Step{Field: m.field(), By: plan.Init, Words: m.words(), Name: m.name(), Detail: strings.Join(m.Options, ", "), Assemble: assemble})
 	}
 	return steps
 }
@@ -259,7 +270,7 @@ func (b *birth) bind(a *program.Assembler, m *mount) {
 	if m.inRootfs == "" {
 		b.makeInRoot(a, at, m.dest, m.isDir, 0)
 		setAttributes(a, tree, m)
-		attachAt(a, tree, at).Note(m.dest)
+		b.attachBind(a, tree, at, m)
 		closeFd(a, at)
 		return
 	}
@@ -283,8 +294,30 @@ func (b *birth) bind(a *program.Assembler, m *mount) {
 	a.Bind(isFile)
 	b.makeInRoot(a, at, m.dest, false, 0)
 	a.Bind(made)
-	attachAt(a, fd.Arg(), at).Note(m.dest)
+	b.attachBind(a, fd.Arg(), at, m)
 	closeFd(a, fd, src, at)
+}
+
+// attachBind puts a bind on its target. The kernel says EINVAL where only one of
+// the two is a directory; what it means is said in its place.
+func (b *birth) attachBind(a *program.Assembler, tree program.Arg, at program.Reg, m *mount) {
+	refused, isFile, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
+	attachAt(a, tree, at).Note(m.dest).On(unix.EINVAL, refused)
+	a.Jump(done)
+	a.Bind(refused)
+	b.openInRoot(a, at, m.dest, unix.O_PATH|unix.O_DIRECTORY, 0).On(unix.ENOTDIR, isFile)
+	if m.isDir {
+		a.Fail(unix.EINVAL, m.dest)
+	} else {
+		a.Fail(unix.EISDIR, m.dest+": the source is a file")
+	}
+	a.Bind(isFile)
+	if m.isDir {
+		a.Fail(unix.ENOTDIR, m.dest+": the source is a directory")
+	} else {
+		a.Fail(unix.EINVAL, m.dest)
+	}
+	a.Bind(done)
 }
 
 // remount changes the mount that is at the destination: with "bind" only its

@@ -100,9 +100,63 @@ func (b *birth) openRoot() []plan.Step {
 			}
 			b.opened = append(b.opened, fd)
 			b.rootFd = fd
+			for _, m := range b.mounts {
+				m.dest = followDangling(fd, m.dest)
+			}
 			return nil, nil
 		},
 	}}
+}
+
+// maxLinks is how many symbolic links a path may have, as in the kernel.
+const maxLinks = 40
+
+// followDangling returns the path that a symbolic link without a target stands
+// for, so that init can make it: mkdirat(2) refuses the link's name, and the
+// target is taken as seen from the root. Any other path is returned as it is.
+// This is a convenience, no check: init resolves what is returned inside the root.
+func followDangling(root int, file string) string {
+	open := func(p string, flags uint64) (int, error) {
+		return unix.Openat2(root, p, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | flags, Resolve: inRoot})
+	}
+	for range maxLinks {
+		fd, err := open(file, 0)
+		if err == nil {
+			unix.Close(fd)
+		}
+		if err != unix.ENOENT {
+			return file
+		}
+		next, parts := "", splitPath(file)
+		for i := range parts {
+			prefix := "/" + path.Join(parts[:i+1]...)
+			fd, err := open(prefix, unix.O_NOFOLLOW)
+			if err != nil {
+				return file // from here on nothing exists, or nothing can be known
+			}
+			target := make([]byte, unix.PathMax)
+			n, err := unix.Readlinkat(fd, "", target)
+			unix.Close(fd)
+			if err != nil {
+				continue // not a link
+			}
+			if exists, err := open(prefix, 0); err == nil {
+				unix.Close(exists)
+				continue // a link that leads somewhere
+			}
+			next = string(target[:n])
+			if !path.IsAbs(next) {
+				next = path.Join(path.Dir(prefix), next)
+			}
+			next = path.Join("/", next, path.Join(parts[i+1:]...))
+			break
+		}
+		if next == "" {
+			return file
+		}
+		file = next
+	}
+	return file
 }
 
 // cloneTree makes a detached copy of the mount at the path (open_tree(2)), which

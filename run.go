@@ -39,10 +39,10 @@ var runCommand = &cli.Command{
 	},
 }
 
-// othersDelay is when a foreground run begins to forward the signals that nobody
-// sends to a program that has only just started. Registering them takes a
-// millisecond of CPU, which a container that has ended by then need not pay.
-const othersDelay = 10 * time.Millisecond
+// realTimeDelay is when a foreground run begins to forward real-time signals, which
+// nobody sends to a program that has only just started. Registering them takes
+// half a millisecond, which a container that has ended by then need not pay.
+const realTimeDelay = 10 * time.Millisecond
 
 // foreground runs a container and stays until it ends. Its exit status becomes
 // ours: that of the process, or 128 plus the number of the signal that killed it.
@@ -58,11 +58,7 @@ func (r *request) foreground(keep, subreaper bool) error {
 	}
 	init := process.ID(made.dir.Record.Init)
 	made.signals.Forward(func(sig unix.Signal) { _ = init.Signal(sig) })
-	var except []unix.Signal
-	if made.master != nil {
-		except = append(except, unix.SIGWINCH) // the session's
-	}
-	time.AfterFunc(othersDelay, func() { made.signals.CatchOthers(except...) })
+	time.AfterFunc(realTimeDelay, made.signals.CatchRealTime)
 
 	var session *terminal.Session
 	if made.master != nil {

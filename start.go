@@ -177,6 +177,9 @@ func (b *birth) settle() plan.Step {
 		Reason: "last: if the runtime dies before, the first process sees it and ends",
 		Do: func() (func() error, error) {
 			b.settled = true
+			if b.signals != nil {
+				b.signals.Wait() // from its first moment on, the process gets what is meant for it
+			}
 			id, err := process.Find(b.child.Pid)
 			if err != nil {
 				return nil, err

@@ -30,6 +30,9 @@ type Step struct {
 	By Executor `json:"by"`
 	// Words say what happens, in the imperative: "mount proc on /proc".
 	Words string `json:"words"`
+	// Name is what an error calls the step, where Words would be long: "proc on
+	// /proc".
+	Name string `json:"-"`
 	// Detail are particulars that `explain` shows and error texts leave out,
 	// such as the options of a mount.
 	Detail string `json:"detail,omitempty"`

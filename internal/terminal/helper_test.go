@@ -83,7 +83,7 @@ func foreground() {
 		fatalf("pty: %v", err)
 	}
 	signals := Catch()
-	signals.CatchOthers(unix.SIGWINCH)
+	signals.CatchStandard()
 	cmd := onTerminal(helper("until-resized"), slave)
 	if err := cmd.Start(); err != nil {
 		fatalf("start: %v", err)

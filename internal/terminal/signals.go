@@ -30,7 +30,7 @@ func Catch() *Signals {
 	return s
 }
 
-// CatchOthers begins to catch all signals that Catch did not, but for
+// CatchStandard begins to catch the other standard signals, but for
 //
 //   - SIGKILL and SIGSTOP, which cannot be caught;
 //   - SIGCHLD and SIGPIPE, which tell of the runtime's own children and files,
@@ -38,14 +38,22 @@ func Catch() *Signals {
 //   - SIGTTIN and SIGTTOU, which stop a runtime that uses the terminal from the
 //     background. Caught, they would be raised again at once, without end, as
 //     the kernel restarts the read or ioctl that they interrupt;
-//   - SIGPROF, which the Go runtime keeps for its profiler, and 32 to 34, which
-//     it leaves to C libraries;
-//   - those in except: SIGWINCH, when a [Session] handles it.
+//   - SIGPROF, which the Go runtime keeps for its profiler;
+//   - SIGWINCH, which is about the caller's terminal: a [Session] handles it.
 //
-// It returns at once; all of them take about 1 ms, best spent while another
-// process works. Until one is caught it does to the runtime what it would have
-// done a moment earlier.
-func (s *Signals) CatchOthers(except ...unix.Signal) { s.add(others(except)) }
+// It returns at once. Until a signal is caught it does to the runtime what it
+// would have done a moment earlier.
+func (s *Signals) CatchStandard() { s.add(standard()) }
+
+// CatchRealTime begins to catch the real-time signals, from 35 on: 32 to 34 are
+// left to C libraries. They take about 0.5 ms.
+func (s *Signals) CatchRealTime() {
+	list := make([]os.Signal, 0, 30)
+	for n := unix.Signal(35); n <= 64; n++ {
+		list = append(list, n)
+	}
+	s.add(list)
+}
 
 // add catches signals on a goroutine.
 func (s *Signals) add(list []os.Signal) {
@@ -63,16 +71,13 @@ func (s *Signals) add(list []os.Signal) {
 	})
 }
 
-// others returns the signals of CatchOthers.
-func others(except []unix.Signal) []os.Signal {
-	list := make([]os.Signal, 0, 64)
-	for n := unix.Signal(1); n <= 64; n++ {
-		if slices.Contains(except, n) {
-			continue
-		}
+// standard returns the signals of CatchStandard.
+func standard() []os.Signal {
+	list := make([]os.Signal, 0, 32)
+	for n := unix.Signal(1); n <= unix.SIGSYS; n++ {
 		switch n {
 		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG,
-			unix.SIGTTIN, unix.SIGTTOU, unix.SIGPROF, 32, 33, 34:
+			unix.SIGTTIN, unix.SIGTTOU, unix.SIGPROF, unix.SIGWINCH:
 		case unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM:
 		default:
 			list = append(list, n)

@@ -10,7 +10,8 @@ import (
 
 func TestForward(t *testing.T) {
 	s := Catch()
-	s.CatchOthers(unix.SIGWINCH)
+	s.CatchStandard()
+	s.CatchRealTime()
 	defer s.Stop()
 	s.Wait()
 	unix.Kill(os.Getpid(), unix.SIGTERM) // before there is anybody to send it to
@@ -43,18 +44,15 @@ func TestForward(t *testing.T) {
 	}
 }
 
-func TestOthers(t *testing.T) {
-	if n := len(others(nil)); n != 64-11-4 {
-		t.Errorf("%d signals, want all but eleven and the four of Catch", n)
-	}
-	if n := len(others([]unix.Signal{unix.SIGUSR1, unix.SIGWINCH})); n != 64-13-4 {
-		t.Errorf("%d signals without two", n)
+func TestStandard(t *testing.T) {
+	if n := len(standard()); n != 31-9-4 {
+		t.Errorf("%d signals, want all 31 but nine and the four of Catch", n)
 	}
 }
 
 func TestStop(t *testing.T) {
 	s := Catch()
-	s.CatchOthers()
+	s.CatchStandard()
 	s.Stop() // possibly before all are caught, and without Forward
 	s.Stop()
 	s = Catch()
