@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -247,10 +246,4 @@ func bindCgroup(a *program.Assembler, mnt program.Reg, dir string, m *mount) {
 		program.Const(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).Note(dir)
 	a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, mnt.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH),
 		a.MountAttr(m.opt.AttrSet, m.opt.AttrClear, unix.MS_SLAVE, 0), program.MountAttrSize).Note(dir)
-}
-
-// withoutCgroup says whether an error of making a cgroup means that the caller
-// may not have one.
-func withoutCgroup(err error) bool {
-	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
 }

@@ -17,14 +17,20 @@ func (b *birth) hasTerminal() bool { return b.spec.Process != nil && b.spec.Proc
 // console makes the pty. It comes from the container's own devpts, and its slave
 // is opened through the master (TIOCGPTPEER, Linux 4.13), never by a name that an
 // image or another process could have replaced (CVE-2025-52565).
-func (b *birth) console() []plan.Step {
+//
+// A first process's pty is also the container's /dev/console.
+func (b *birth) console(first bool) []plan.Step {
 	if !b.hasTerminal() {
 		return nil
 	}
 	p := b.spec.Process
 	master := program.Discard
+	words := "open a pty of the container's devpts"
+	if first {
+		words += " and bind it on /dev/console"
+	}
 	return []plan.Step{{
-		Field: "/process/terminal", By: plan.Init, Words: "open a pty of the container's devpts and bind it on /dev/console",
+		Field: "/process/terminal", By: plan.Init, Words: words,
 		Assemble: func(a *program.Assembler) {
 			master, b.slave = a.Reg(), a.Reg()
 			b.openInRoot(a, master, "/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, 0)
@@ -37,12 +43,14 @@ func (b *birth) console() []plan.Step {
 			a.Call(b.slave, unix.SYS_IOCTL, master.Arg(), program.Const(unix.TIOCGPTPEER), program.Const(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).Note("TIOCGPTPEER")
 			a.Call(program.Discard, unix.SYS_FCHOWN, b.slave.Arg(), program.Const(p.User.UID), program.Const(uint32(1<<32-1))).Note("pty")
 
-			at, tree := a.Reg(), a.Reg()
-			b.makeInRoot(a, at, "/dev/console", false, unix.RESOLVE_NO_SYMLINKS)
-			a.Call(tree, unix.SYS_OPEN_TREE, b.slave.Arg(), a.String(""),
-				program.Const(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)).Note("pty")
-			attachAt(a, tree.Arg(), at).Note("/dev/console")
-			closeFd(a, tree, at)
+			if first {
+				at, tree := a.Reg(), a.Reg()
+				b.makeInRoot(a, at, "/dev/console", false, unix.RESOLVE_NO_SYMLINKS)
+				a.Call(tree, unix.SYS_OPEN_TREE, b.slave.Arg(), a.String(""),
+					program.Const(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)).Note("pty")
+				attachAt(a, tree.Arg(), at).Note("/dev/console")
+				closeFd(a, tree, at)
+			}
 			a.Publish(valueMaster, master.Arg())
 		},
 	}, {

@@ -39,21 +39,23 @@ type birth struct {
 	caps    *capabilities
 	cgroups *cgroups
 	env     []string
+	joins   bool // an exec: the container exists
 
-	rootFd, procFd, nullFd int
-	startFd                int // listening socket of a container that waits
-	nsFds                  []int
-	opened                 []int // to close once init has its copies
-	slave                  program.Reg
-	cgroup                 *cgroup.Cgroup
-	threadBack             func() error
-	dir                    *state.Dir
-	settled                bool
-	signals                *terminal.Signals
-	interrupt              <-chan os.Signal
-	launched               func() // called once init works
-	child                  *program.Child
-	master                 *os.File
+	root           program.Arg // the container's root directory
+	procFd, nullFd int
+	startFd        int // listening socket of a container that waits
+	nsFds          []int
+	opened         []int // to close once init has its copies
+	slave          program.Reg
+	cgroup         *cgroup.Cgroup
+	threadBack     func() error
+	dir            *state.Dir
+	settled        bool
+	signals        *terminal.Signals
+	interrupt      <-chan os.Signal
+	launched       func() // called once init works
+	child          *program.Child
+	master         *os.File
 }
 
 // newBirth understands the config for a host. It is a pure function of both:
@@ -61,7 +63,7 @@ type birth struct {
 func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOptions) (*birth, error) {
 	b := &birth{
 		id: id, bundle: bundle, rootfs: rootfs, spec: s, host: h, opt: opt,
-		ns: namespacesOf(s), rootFd: -1, procFd: -1, nullFd: -1, startFd: -1,
+		ns: namespacesOf(s), procFd: -1, nullFd: -1, startFd: -1,
 	}
 	faults := unsupported(s)
 	var more []error
@@ -95,6 +97,7 @@ func (b *birth) plan() *plan.Plan {
 	p.AddClone(b.clone())
 
 	// The first process builds its surroundings.
+	p.Add(b.hide()...)
 	p.Add(b.joinNamespaces()...)
 	p.Add(b.newCgroupNamespace()...)
 	p.Add(b.session())
@@ -102,7 +105,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.attachRoot()...)
 	p.Add(b.mountAll()...)
 	p.Add(b.devices()...)
-	p.Add(b.console()...)
+	p.Add(b.console(true)...)
 	p.Add(b.finishMounts()...)
 	p.Add(b.makeWorkingDirectory()...)
 	p.Add(b.enterRoot()...)
@@ -111,15 +114,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.cover()...)
 
 	// Then it becomes the process of the config.
-	p.Add(b.limits()...)
-	p.Add(b.standardStreams()...)
-	before, after := b.workingDirectory()
-	p.Add(before...)
-	p.Add(b.privileges()...)
-	p.Add(after...)
-	var found program.Reg
-	p.Add(b.findExecutable(b.env, &found)...)
-	p.Add(b.umask()...)
+	found := b.becomeProcess(p)
 	p.Add(b.closeDescriptors())
 	p.Add(b.resetSignals())
 	p.Add(b.limitCgroup()...)
@@ -127,8 +122,24 @@ func (b *birth) plan() *plan.Plan {
 	if b.opt.wait {
 		p.Add(b.waitForStart())
 	}
-	p.Add(b.execute(b.env, &found)...)
+	p.Add(b.execute(found)...)
 	return p
+}
+
+// becomeProcess adds what makes a process in its surroundings the one of the
+// config, up to knowing its executable. It is the same for a container's first
+// process and for those of exec.
+func (b *birth) becomeProcess(p *plan.Plan) (found *program.Reg) {
+	found = new(program.Reg)
+	p.Add(b.limits()...)
+	p.Add(b.standardStreams()...)
+	before, after := b.workingDirectory()
+	p.Add(before...)
+	p.Add(b.privileges()...)
+	p.Add(after...)
+	p.Add(b.findExecutable(found)...)
+	p.Add(b.umask()...)
+	return found
 }
 
 // clone is the step that creates the first process.

@@ -78,6 +78,22 @@ func (b *birth) needsProc() bool {
 		b.spec.Linux != nil && len(b.spec.Linux.Sysctl) > 0
 }
 
+// hide keeps processes that are in the container already from tracing this one,
+// through which they could reach descriptors of the host (CVE-2016-9962). The
+// execve makes it traceable again.
+func (b *birth) hide() []plan.Step {
+	if b.ns.isNew(unix.CLONE_NEWPID) && !b.joins {
+		return nil // nobody is there yet
+	}
+	return []plan.Step{{
+		By: plan.Init, Words: "forbid being traced", Reason: "before joining: others are there, and descriptors of the host are open",
+		Assemble: func(a *program.Assembler) {
+			zero := program.Const(0)
+			a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
+		},
+	}}
+}
+
 // session makes the process the leader of a session of its own, so that the
 // caller's terminal is not its controlling one.
 func (b *birth) session() plan.Step {
@@ -237,13 +253,13 @@ func candidates(name string, env []string) []string {
 
 // findExecutable looks for the program along PATH, so that create fails if it
 // is absent, and leaves the address of its path in the register.
-func (b *birth) findExecutable(env []string, found *program.Reg) []plan.Step {
+func (b *birth) findExecutable(found *program.Reg) []plan.Step {
 	p := b.spec.Process
 	if p == nil {
 		return nil
 	}
 	name := p.Args[0]
-	list := candidates(name, env)
+	list := candidates(name, b.env)
 	return []plan.Step{{
 		Field: "/process/args/0", By: plan.Init, Words: "find the program " + name,
 		Reason: "as the container's user, so that create fails if start would",
@@ -290,7 +306,7 @@ func notFoundNote(name string) string {
 }
 
 // execute is the end of the Program.
-func (b *birth) execute(env []string, found *program.Reg) []plan.Step {
+func (b *birth) execute(found *program.Reg) []plan.Step {
 	p := b.spec.Process
 	if p == nil {
 		return nil
@@ -298,7 +314,7 @@ func (b *birth) execute(env []string, found *program.Reg) []plan.Step {
 	return []plan.Step{{
 		Field: "/process/args", By: plan.Init, Words: "execute " + strings.Join(p.Args, " "),
 		Assemble: func(a *program.Assembler) {
-			a.Call(program.Discard, unix.SYS_EXECVE, found.Arg(), a.Strings(p.Args), a.Strings(env)).Note(p.Args[0])
+			a.Call(program.Discard, unix.SYS_EXECVE, found.Arg(), a.Strings(p.Args), a.Strings(b.env)).Note(p.Args[0])
 		},
 	}}
 }

@@ -25,7 +25,7 @@ const eagainTries = 128
 // everything that follows works on the descriptor.
 func (b *birth) openInRoot(a *program.Assembler, fd program.Reg, file string, flags, resolve uint64) program.Call {
 	how := a.OpenHow(flags|unix.O_CLOEXEC, 0, inRoot|resolve)
-	return a.Call(fd, unix.SYS_OPENAT2, program.Const(b.rootFd), a.String(file), how, program.OpenHowSize).
+	return a.Call(fd, unix.SYS_OPENAT2, b.root, a.String(file), how, program.OpenHowSize).
 		Note(file).Retry(eagainTries)
 }
 
@@ -99,7 +99,7 @@ func (b *birth) openRoot() []plan.Step {
 				return nil, err
 			}
 			b.opened = append(b.opened, fd)
-			b.rootFd = fd
+			b.root = program.Const(fd)
 			for _, m := range b.mounts {
 				m.dest = followDangling(fd, m.dest)
 			}
@@ -248,7 +248,7 @@ func (b *birth) attachRoot() []plan.Step {
 		Field: "/root/path", By: plan.Init, Words: "attach the root file system",
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_UMASK, program.Const(0))
-			attach(a, program.Const(b.rootFd), program.Const(unix.AT_FDCWD), a.String("/"), unix.MOVE_MOUNT_F_EMPTY_PATH).Note("/")
+			attach(a, b.root, program.Const(unix.AT_FDCWD), a.String("/"), unix.MOVE_MOUNT_F_EMPTY_PATH).Note("/")
 		},
 	}}
 }
@@ -269,7 +269,7 @@ func (b *birth) enterRoot() []plan.Step {
 		return []plan.Step{{
 			Field: "/root/path", By: plan.Init, Words: "change the root directory without pivot_root (--no-pivot)",
 			Assemble: func(a *program.Assembler) {
-				a.Call(program.Discard, unix.SYS_FCHDIR, program.Const(b.rootFd))
+				a.Call(program.Discard, unix.SYS_FCHDIR, b.root)
 				a.Call(program.Discard, unix.SYS_CHROOT, a.String(".")).Note(".")
 				a.Call(program.Discard, unix.SYS_CHDIR, a.String("/")).Note("/")
 			},
@@ -280,7 +280,7 @@ func (b *birth) enterRoot() []plan.Step {
 		Reason: "after all mounts: from here on no file of the host can be named",
 		Assemble: func(a *program.Assembler) {
 			dot := a.String(".")
-			a.Call(program.Discard, unix.SYS_FCHDIR, program.Const(b.rootFd))
+			a.Call(program.Discard, unix.SYS_FCHDIR, b.root)
 			// pivot_root(".", ".") stacks the old root on the new one
 			// (pivot_root(2), NOTES), where "." finds it first.
 			a.Call(program.Discard, unix.SYS_PIVOT_ROOT, dot, dot)
@@ -309,7 +309,7 @@ func (b *birth) cover() []plan.Step {
 					if set&unix.MS_REC != 0 {
 						flags |= unix.AT_RECURSIVE
 					}
-					a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, program.Const(b.rootFd), a.String(""), program.Const(flags),
+					a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, b.root, a.String(""), program.Const(flags),
 						a.MountAttr(0, 0, set&^unix.MS_REC, 0), program.MountAttrSize).Note(l.RootfsPropagation)
 				},
 			})
@@ -320,7 +320,7 @@ func (b *birth) cover() []plan.Step {
 			Field: "/root/readonly", By: plan.Init, Words: "make the root file system read-only",
 			Reason: "last: mount points and devices were made in it",
 			Assemble: func(a *program.Assembler) {
-				setReadonly(a, program.Const(b.rootFd), 0).Note("/")
+				setReadonly(a, b.root, 0).Note("/")
 			},
 		})
 	}

@@ -1,0 +1,359 @@
+# shellcheck shell=bash
+# What every test of the suite stands on: a bundle of its own over a shared
+# busybox rootfs, a runtime called with a state root of its own, and a picture
+# of the host before and after. A test that leaves anything behind fails.
+#
+# The caller may set
+#   RUNTIME          the runtime under test (default: oci-mini in the checkout)
+#   OCI_TEST_TMP     the directory for everything made here (tests/run makes it)
+#   OCI_TEST_SHARED_HOST=1
+#                    others make cgroups on this host at the same time: only
+#                    cgroups named after the test's container count as left over
+#
+# A test sees
+#   ID               a container id that no other test uses
+#   BUNDLE ROOT T    its bundle, its state root, a directory for its files
+#   ROOTFS           the root filesystem its config names
+#   STATUS OUT ERR   exit code, standard output and standard error of the last rt
+
+REPO=$(cd "${BATS_TEST_DIRNAME:-.}/../.." && pwd)
+RUNTIME=${RUNTIME:-$REPO/oci-mini}
+OCI_TEST_TMP=${OCI_TEST_TMP:-${BATS_RUN_TMPDIR:-${BATS_TMPDIR:-/tmp}}}
+SHARED=$OCI_TEST_TMP/shared
+
+# ---------------------------------------------------------------- verdicts
+
+# fail LINE...: ends the test with these lines as its reason.
+fail() {
+	printf '%s\n' "$@" >&2
+	return 1
+}
+
+# is GOT WANT [WHAT]: the two strings are equal.
+is() {
+	[[ $1 == "$2" ]] || fail "${3:-value} differs" "  got:  $1" "  want: $2"
+}
+
+# has TEXT PART: PART occurs in TEXT.
+has() {
+	[[ $1 == *"$2"* ]] || fail "text lacks: $2" "  text: $1"
+}
+
+# lacks TEXT PART: PART does not occur in TEXT.
+lacks() {
+	[[ $1 != *"$2"* ]] || fail "text should not have: $2" "  text: $1"
+}
+
+# like TEXT REGEX: TEXT matches the extended regular expression.
+like() {
+	[[ $1 =~ $2 ]] || fail "text does not match: $2" "  text: $1"
+}
+
+# refute COMMAND...: the command fails (a plain ! is not noticed by bats).
+refute() {
+	if "$@"; then fail "should have failed: $*"; fi
+}
+
+# wait_for [-t SECONDS] COMMAND...: the command succeeds in time (default 5 s).
+wait_for() {
+	local limit=5 end
+	if [[ $1 == -t ]]; then
+		limit=$2
+		shift 2
+	fi
+	end=$((${EPOCHREALTIME/[.,]/} + limit * 1000000))
+	until "$@"; do
+		((${EPOCHREALTIME/[.,]/} < end)) || fail "not within $limit s: $*" || return 1
+		sleep 0.03
+	done
+}
+
+# is_oci_mini: the runtime under test is this project's, which promises more
+# than the runtimes it can stand in for.
+is_oci_mini() {
+	[[ $(<"$SHARED/version") == oci-mini\ * ]]
+}
+
+# only_oci_mini WHAT: skips the test for another runtime.
+only_oci_mini() {
+	is_oci_mini || skip "a promise of oci-mini alone: $1"
+}
+
+# ------------------------------------------------------------- the runtime
+
+# rt [ARG...]: the runtime on this test's state root. Never fails by itself:
+# STATUS, OUT and ERR say what happened. Standard input is /dev/null.
+rt() {
+	rt_stdin "$@" </dev/null
+}
+
+# rt_stdin ARG...: rt with the caller's standard input.
+rt_stdin() {
+	STATUS=0
+	OCI_TEST_MARK=$MARK timeout --foreground -k 2 "${RT_TIMEOUT:-30}" \
+		"$RUNTIME" --root "$ROOT" "$@" >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
+	OUT=$(tr -d '\0' <"$T/out")
+	ERR=$(tr -d '\0' <"$T/err")
+	if ((STATUS == 124 || (STATUS == 137 && ${RT_KILL_OK:-0} == 0))) && [[ ! -s $T/err && ${1:-} != run && ${1:-} != exec ]]; then
+		fail "no answer in time: $*"
+	fi
+}
+
+# ok ARG...: rt must succeed.
+ok() {
+	rt "$@"
+	((STATUS == 0)) || fail "$* exits $STATUS" "  stdout: $OUT" "  stderr: $ERR"
+}
+
+# silent ARG...: rt must succeed and print nothing at all.
+silent() {
+	ok "$@" || return 1
+	[[ -z $OUT$ERR ]] || fail "$* should print nothing" "  stdout: $OUT" "  stderr: $ERR"
+}
+
+# refused TEXT ARG...: rt must exit 1 and say TEXT on standard error.
+refused() {
+	local text=$1
+	shift
+	rt "$@"
+	((STATUS == 1)) || fail "$* should exit 1, exits $STATUS" "  stdout: $OUT" "  stderr: $ERR" || return 1
+	has "$ERR" "$text"
+}
+
+# inside SCRIPT [ARG...]: runs SCRIPT by the container's shell in the
+# foreground; OUT and STATUS are the script's. A config edited before is kept.
+inside() {
+	local script=$1
+	shift
+	args sh -c "$script" sh "$@"
+	rt run --bundle "$BUNDLE" "$ID"
+}
+
+# inside_ok SCRIPT [ARG...]: inside, and the script must exit 0.
+inside_ok() {
+	inside "$@"
+	((STATUS == 0)) || fail "the container exits $STATUS" "  stdout: $OUT" "  stderr: $ERR"
+}
+
+# status_is ID STATUS: state says so.
+status_is() {
+	rt state "$1" && [[ $OUT =~ \"status\":\ ?\"$2\" ]]
+}
+
+# init_pid ID: the pid of a container's first process, as state gives it.
+init_pid() {
+	rt state "$1"
+	[[ $OUT =~ \"pid\":\ ?([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
+}
+
+# gone PID: no process of that number, or only its zombie.
+gone() {
+	local state=
+	[[ -e /proc/$1 ]] || return 0
+	state=$(awk '$1 == "State:" { print $2 }' "/proc/$1/status" 2>/dev/null) || return 0
+	[[ -z $state || $state == Z ]]
+}
+
+# ------------------------------------------------------------------ config
+
+# config FILTER [JQ-ARG...]: edits the bundle's config.json.
+config() {
+	local filter=$1
+	shift
+	jq "$filter" "$BUNDLE/config.json" "$@" >"$T/config.new" || fail "jq: $filter" || return 1
+	cat "$T/config.new" >"$BUNDLE/config.json"
+}
+
+# args WORD...: sets process.args.
+args() {
+	config '.process.args = $ARGS.positional' --args -- "$@"
+}
+
+# mount_add DESTINATION TYPE SOURCE [OPTION...]: appends to mounts.
+mount_add() {
+	local destination=$1 type=$2 source=$3
+	shift 3
+	config '.mounts += [{destination: $d, type: $t, source: $s, options: $ARGS.positional}]' \
+		--arg d "$destination" --arg t "$type" --arg s "$source" --args -- "$@"
+}
+
+# caps NAME...: sets the bounding, effective and permitted sets.
+caps() {
+	config '.process.capabilities = (["bounding", "effective", "permitted"]
+		| map({(.): $ARGS.positional}) | add)' --args -- "$@"
+}
+
+# own_rootfs: gives the test a rootfs that it may write and that is not
+# compared afterwards, in the bundle as "rootfs", mounted writable.
+own_rootfs() {
+	cp -a "$SHARED/rootfs" "$BUNDLE/rootfs"
+	ROOTFS=$BUNDLE/rootfs
+	config '.root = {path: "rootfs", readonly: false}'
+}
+
+# new_bundle DIR: a second bundle like the first one, untouched.
+new_bundle() {
+	mkdir -p "$1"
+	printf '%s\n' "${TEMPLATE//@MARK@/$MARK}" >"$1/config.json"
+}
+
+# ---------------------------------------------------------------- the host
+
+# cgroup2: the runtime sees a unified hierarchy.
+cgroup2() {
+	[[ -e /sys/fs/cgroup/cgroup.controllers ]]
+}
+
+# need_controller NAME: skips the test where the kernel offers it elsewhere.
+need_controller() {
+	if cgroup2; then
+		grep -qw -- "$1" /sys/fs/cgroup/cgroup.controllers || skip "cgroup2 here has no $1 controller"
+	else
+		[[ -d /sys/fs/cgroup/$1 ]] || skip "no cgroup v1 hierarchy with the $1 controller"
+	fi
+}
+
+# cgroup_of PID [CONTROLLER]: the directory of a process's cgroup. Without a
+# controller: the unified one, or on v1 the one of devices.
+cgroup_of() {
+	local id names path want=${2:-devices}
+	while IFS=: read -r id names path; do
+		if cgroup2; then
+			[[ $id == 0 ]] && echo "/sys/fs/cgroup$path"
+		elif [[ ,$names, == *,$want,* ]]; then
+			echo "/sys/fs/cgroup/$want$path"
+		fi
+	done <"/proc/$1/cgroup"
+}
+
+# picture: everything on the host that a container could leave something in.
+picture() {
+	sed 's/^/mount /' /proc/self/mountinfo
+	if [[ ${OCI_TEST_SHARED_HOST:-} ]]; then
+		find /sys/fs/cgroup -type d -path "*$MARK*" -printf 'cgroup %p\n' 2>/dev/null
+	else
+		find /sys/fs/cgroup -type d -printf 'cgroup %p\n' 2>/dev/null |
+			grep -vE '\.(service|scope|slice|mount|socket|swap)$'
+	fi | sort
+	find "$SHARED/rootfs" -printf 'rootfs %P %y %M %U:%G %s %l\n'
+	find "$ROOT" -mindepth 1 -printf 'state %P %y\n' 2>/dev/null
+	local file flags fd
+	read -r flags </sys/class/net/lo/flags
+	echo "lo $flags"
+	for fd in {3..9}; do
+		[[ ! -e /proc/$BASHPID/fd/$fd ]] || echo "fd $fd"
+	done
+	for file in $(marked); do
+		echo "process $file $(tr '\0' ' ' <"/proc/$file/cmdline")"
+	done
+}
+
+# marked: pids of processes that this test's runtime or containers started.
+marked() {
+	local file
+	while read -r file; do
+		file=${file#/proc/}
+		file=${file%/environ}
+		gone "$file" || echo "$file"
+	done < <(grep -lsz "OCI_TEST_MARK=$MARK" /proc/[0-9]*/environ)
+}
+
+# same_picture: nothing has been left behind since the test began. What ends
+# on its own soon after (a dying process, its cgroup) gets two seconds. What
+# systemd starts and stops meanwhile is no concern: its units are not in the
+# picture, and a cgroup that has gone is not left behind.
+same_picture() {
+	local left='' end=$((${EPOCHREALTIME/[.,]/} + 2000000))
+	until ((${EPOCHREALTIME/[.,]/} > end)); do
+		picture >"$T.after"
+		cmp -s "$T.before" "$T.after" && return 0
+		left=$(diff "$T.before" "$T.after" | grep '^[<>]' | grep -v '^< cgroup ') || return 0
+		sleep 0.1
+	done
+	fail "the host is not as it was:" "$left"
+}
+
+# nothing_left: like same_picture, for use inside a test: no state either.
+nothing_left() {
+	same_picture
+}
+
+# ------------------------------------------------------- before and after
+
+# make_shared: what all tests of a run share: the rootfs, the config template.
+make_shared() {
+	[[ -e $SHARED/done ]] && return
+	rm -rf "$SHARED"
+	mkdir -p "$SHARED/rootfs"
+	local d applet busybox
+	busybox=$(command -v busybox) || fail "busybox is missing: see tests/install-deps" || return 1
+	[[ -x $RUNTIME ]] || fail "no runtime at $RUNTIME: make build" || return 1
+	for d in bin dev etc home mnt/full proc root run srv sys tmp usr/bin var; do
+		mkdir -p "$SHARED/rootfs/$d"
+	done
+	chmod 1777 "$SHARED/rootfs/tmp"
+	cp "$busybox" "$SHARED/rootfs/bin/busybox"
+	for applet in $(busybox --list); do
+		[[ $applet == busybox ]] || ln -s busybox "$SHARED/rootfs/bin/$applet"
+	done
+	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n' >"$SHARED/rootfs/etc/passwd"
+	printf 'root:x:0:\nuser:x:1000:\n' >"$SHARED/rootfs/etc/group"
+	echo content >"$SHARED/rootfs/mnt/full/file"
+	"$RUNTIME" --version | head -n 1 >"$SHARED/version"
+	mkdir -p "$SHARED/spec"
+	"$RUNTIME" spec --bundle "$SHARED/spec" || return 1
+	jq --arg root "$SHARED/rootfs" '
+		.process.terminal = false
+		| .process.args = ["true"]
+		| .process.env += ["OCI_TEST_MARK=@MARK@"]
+		| .root.path = $root' "$SHARED/spec/config.json" >"$SHARED/config.json" || return 1
+	: >"$SHARED/done"
+}
+
+setup() {
+	((EUID == 0)) || skip "needs root"
+	make_shared
+	MARK=t$$n$BATS_TEST_NUMBER
+	ID=$MARK
+	T=$OCI_TEST_TMP/$MARK
+	BUNDLE=$T/bundle
+	ROOT=$T/root
+	export ROOTFS=$SHARED/rootfs
+	TEMPLATE=$(<"$SHARED/config.json")
+	STARTED=()
+	mkdir -p "$ROOT"
+	new_bundle "$BUNDLE"
+	picture >"$T.before"
+}
+
+# background COMMAND...: starts it marked, remembers it; its pid is in PID.
+background() {
+	OCI_TEST_MARK=$MARK "$@" 3>&- &
+	PID=$!
+	STARTED+=("$PID")
+}
+
+teardown() {
+	[[ ${T:-} && -d $T ]] || return 0
+	local bad=0 entry pid left
+	cd "$OCI_TEST_TMP" || return 1
+	for entry in "$ROOT"/*/; do
+		[[ -d $entry ]] || continue
+		entry=${entry%/}
+		rt delete --force "${entry##*/}" || true
+		((STATUS == 0)) || fail "delete --force ${entry##*/} exits $STATUS: $ERR" || bad=1
+	done
+	for pid in "${STARTED[@]}"; do
+		kill -9 "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+	same_picture || bad=1
+	if ((bad)); then
+		for pid in $(marked); do kill -9 "$pid" 2>/dev/null || true; done
+		sleep 0.2
+		find /sys/fs/cgroup -depth -type d -path "*$MARK*" -exec rmdir {} + 2>/dev/null || true
+	fi
+	left=$(grep -c " $T" /proc/self/mountinfo) || true
+	((left == 0)) && rm -rf --one-file-system "$T" "$T.before" "$T.after"
+	return $bad
+}
