@@ -146,7 +146,8 @@ type made struct {
 func (r *request) create() (_ *made, err error) {
 	// Before anything is open: a container must not get a handle on the
 	// host's binary that it could write to.
-	if err := seal.Ensure(seal.Container{}); err != nil {
+	view, err := seal.Ensure(seal.Container{})
+	if err != nil {
 		return nil, err
 	}
 	signals := terminal.Catch()
@@ -172,6 +173,9 @@ func (r *request) create() (_ *made, err error) {
 		return nil, err
 	}
 
+	if b.view = view; view != nil {
+		b.opened = append(b.opened, view.Fd())
+	}
 	if b.caps != nil && len(b.caps.unknown) > 0 {
 		log.Warn(fmt.Sprintf("/process/capabilities: ignored, as the kernel has no such capability: %s", strings.Join(b.caps.unknown, ", ")))
 	}

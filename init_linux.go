@@ -10,6 +10,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/cgroup"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/seal"
 	"github.com/oci-mini/oci-mini/internal/state"
 	"github.com/oci-mini/oci-mini/internal/terminal"
 )
@@ -50,6 +51,7 @@ type birth struct {
 	cgroup         *cgroup.Cgroup
 	threadBack     func() error
 	dir            *state.Dir
+	view           *seal.View
 	settled        bool
 	signals        *terminal.Signals
 	interrupt      <-chan os.Signal
@@ -97,6 +99,7 @@ func (b *birth) plan() *plan.Plan {
 	p.AddClone(b.clone())
 
 	// The first process builds its surroundings.
+	p.Add(b.swapBinary()...)
 	p.Add(b.hide()...)
 	p.Add(b.joinNamespaces()...)
 	p.Add(b.newCgroupNamespace()...)

@@ -184,6 +184,9 @@ func TestPlansAssemble(t *testing.T) {
 				steps[o.Step] = true
 			}
 			for i, s := range p.Steps[p.Clone+1:] {
+				if i == 0 {
+					continue // the binary, which is out of reach here
+				}
 				if s.By == plan.Init && !steps[p.Clone+1+i] {
 					t.Errorf("step %q makes no instruction", s.Words)
 				}

@@ -78,6 +78,21 @@ func (b *birth) needsProc() bool {
 		b.spec.Linux != nil && len(b.spec.Linux.Sysctl) > 0
 }
 
+// swapBinary puts the runtime's binary, which this process still executes, behind
+// a read-only mount: the container's program may be "#!/proc/self/exe"
+// (CVE-2019-5736). Whether it is needed depends on the binary, not on the config.
+func (b *birth) swapBinary() []plan.Step {
+	return []plan.Step{{
+		By: plan.Init, Words: "put the runtime's own binary out of the container's reach",
+		Reason: "first: nothing of the container may see this process before",
+		Assemble: func(a *program.Assembler) {
+			if b.view != nil {
+				b.view.Assemble(a)
+			}
+		},
+	}}
+}
+
 // hide keeps processes that are in the container already from tracing this one,
 // through which they could reach descriptors of the host (CVE-2016-9962). The
 // execve makes it traceable again.

@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 		ensured(arg)
 	case "limit":
 		limited(arg)
+	case "view":
+		viewed()
 	case "ensure":
 		ensured(arg)
 	}

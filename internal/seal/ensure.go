@@ -19,23 +19,32 @@ const GuardEnv = "_OCI_MINI_SEALED"
 // process was re-executed from a copy that should have prevented that.
 var ErrInReach = errors.New("the runtime binary is still writable after it was sealed")
 
-// Ensure returns nil in a process whose binary c cannot overwrite, and has
-// replaced the process by such a one before that if need be (see [Reexec]). It
-// must be called before anything reads the environment for others, opens
+// Ensure sees to it that c cannot overwrite the runtime's binary. It returns nil
+// where that is so already. Where a forked child can swap its executable file it
+// returns the [View] for that, which every child must use first of all. Where
+// neither is so, the process is replaced by a sealed one ([Reexec]).
+//
+// It must be called before anything reads the environment for others, opens
 // descriptors, or starts threads that matter. An error means that no container
 // must be started from this process.
-func Ensure(c Container) error {
+func Ensure(c Container) (*View, error) { return ensure(c, OpenView) }
+
+func ensure(c Container, openView func() (*View, error)) (*View, error) {
 	again := TakeGuard()
 	ok, reason, err := OutOfReach(c)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case ok:
-		return nil
-	case again:
-		return fmt.Errorf("%w: %s: %s", ErrInReach, self, reason)
+		return nil, nil
 	}
-	return Reexec(os.Args, os.Environ())
+	if v, err := openView(); err == nil {
+		return v, nil
+	}
+	if again {
+		return nil, fmt.Errorf("%w: %s: %s", ErrInReach, self, reason)
+	}
+	return nil, Reexec(os.Args, os.Environ())
 }
 
 // TakeGuard tells whether this process was started by [Reexec], removes

@@ -58,7 +58,8 @@ func ensured(arg string) {
 		json.NewEncoder(os.Stdout).Encode(look(c))
 		os.Exit(0)
 	}
-	if err := Ensure(c); err != nil {
+	noView := func() (*View, error) { return nil, errNoSwap }
+	if _, err := ensure(c, noView); err != nil {
 		json.NewEncoder(os.Stdout).Encode(report{Err: err.Error(), Reason: fmt.Sprint(errors.Is(err, ErrInReach))})
 		os.Exit(0)
 	}

@@ -22,7 +22,7 @@ type way struct {
 // processes that never need them.
 func ways() []way {
 	return []way{
-		{"mount", openMount},
+		{"mount", func() (int, error) { return openMount(unix.O_PATH) }},
 		{"memfd", openMemfd},
 	}
 }
@@ -77,9 +77,9 @@ func (j joined) Error() string {
 // Unwrap lets errors.Is see every one.
 func (j joined) Unwrap() []error { return j }
 
-// openMount makes a read-only clone of the mount that the binary lies on,
-// attached nowhere, opens the binary through it, and closes the clone's own
-// descriptor, which dissolves it. The process to come and whoever opens its
+// openMount opens the binary, with O_PATH or O_RDONLY, through a read-only clone
+// of the mount that it lies on, which is attached nowhere, and closes the
+// clone's own descriptor, which dissolves it. The process to come and whoever opens its
 // /proc/PID/exe go on holding the mount, but it belongs to no namespace any
 // more, and the kernel refuses to change, clone, move or bind such a mount
 // (is_mounted and check_mnt in fs/namespace.c).
@@ -87,7 +87,7 @@ func (j joined) Unwrap() []error { return j }
 // The root of the clone is the directory and not the binary itself: with the
 // root of a mount in hand, CAP_SYS_ADMIN is enough for fspick(2), and so for
 // reconfiguring the host's file system below it.
-func openMount() (int, error) {
+func openMount(how int) (int, error) {
 	path, err := os.Readlink(self)
 	if err != nil {
 		return -1, err
@@ -103,7 +103,7 @@ func openMount() (int, error) {
 	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
 		return -1, &os.PathError{Op: "mount_setattr", Path: dir, Err: err}
 	}
-	fd, err := unix.Openat(tree, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(tree, name, how|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &os.PathError{Op: "openat", Path: path, Err: err}
 	}

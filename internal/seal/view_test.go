@@ -1,0 +1,139 @@
+package seal
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/program"
+)
+
+// TestView forks a child that swaps its executable file, and looks at what
+// /proc/PID/exe of it leads to while it lives and after.
+func TestView(t *testing.T) {
+	needRoot(t)
+	for _, swap := range []bool{true, false} { // false shows what the swap is for
+		t.Run(fmt.Sprintf("swap %v", swap), func(t *testing.T) {
+			a := program.NewAssembler()
+			if swap {
+				v, err := OpenView()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer unix.Close(v.Fd())
+				v.Assemble(a)
+			}
+			a.Sync(1)
+			a.Exit(7)
+			p, err := a.Finish()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := p.Launch(program.Options{CgroupFd: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Release()
+			if e, err := c.Next(); err != nil || e.Token != 1 {
+				t.Fatalf("event %+v, %v", e, err)
+			}
+			exe := fmt.Sprintf("/proc/%d/exe", c.Pid)
+			handle, err := unix.Open(exe, unix.O_PATH|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(handle)
+			var fs unix.Statfs_t
+			if err := unix.Fstatfs(handle, &fs); err != nil {
+				t.Fatal(err)
+			}
+			if got := fs.Flags&unix.ST_RDONLY != 0; got != swap {
+				t.Errorf("%s leads to a read-only mount: %v", exe, got)
+			}
+			var mine, its unix.Stat_t
+			if unix.Stat(self, &mine) != nil || unix.Fstat(handle, &its) != nil || mine.Ino != its.Ino || mine.Dev != its.Dev {
+				t.Error("it is another file")
+			}
+			cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", c.Pid))
+			if want := strings.Join(os.Args, "\x00") + "\x00"; string(cmdline) != want {
+				t.Errorf("the command line became %q", cmdline)
+			}
+			if err := unix.MountSetattr(handle, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}); swap && err == nil {
+				t.Error("the mount was made writable through the handle")
+			}
+			if err := c.Continue(); err != nil {
+				t.Fatal(err)
+			}
+			if e, err := c.Next(); err != nil || !e.Exited {
+				t.Fatalf("event %+v, %v", e, err)
+			}
+			if status, err := c.Reap(); status != 7 || err != nil {
+				t.Errorf("status %d, %v", status, err)
+			}
+		})
+	}
+}
+
+// TestViewExecutesScript has the swapped child execute /proc/self/exe, as a
+// container's "#!/proc/self/exe" would: it is the read-only file.
+func TestViewExecutesScript(t *testing.T) {
+	needRoot(t)
+	script := t.TempDir() + "/script"
+	if err := os.WriteFile(script, []byte("#!/proc/self/exe\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	v, err := OpenView()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(v.Fd())
+	a := program.NewAssembler()
+	v.Assemble(a)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	a.Call(program.Discard, unix.SYS_DUP3, program.Const(int(w.Fd())), program.Const(1), program.Const(0))
+	zero := a.Words(0)
+	a.Call(program.Discard, unix.SYS_RT_SIGPROCMASK, program.Const(unix.SIG_SETMASK), zero, program.Const(0), program.Const(8))
+	a.Call(program.Discard, unix.SYS_EXECVE, a.String(script), a.Strings([]string{"script"}), a.Strings([]string{roleEnv + "=view"}))
+	p, err := a.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Launch(program.Options{CgroupFd: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release()
+	if e, err := c.Next(); err != nil || !e.Started {
+		t.Fatalf("event %+v, %v", e, err)
+	}
+	w.Close()
+	var out [64]byte
+	n, _ := r.Read(out[:])
+	if got := string(out[:n]); got != "read-only" {
+		t.Errorf("the script's interpreter finds its own binary %q", got)
+	}
+	if _, err := c.Reap(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// viewed tells by what kind of mount this process is executed.
+func viewed() {
+	var fs unix.Statfs_t
+	switch err := unix.Statfs(self, &fs); {
+	case err != nil:
+		fmt.Print(err)
+	case fs.Flags&unix.ST_RDONLY != 0:
+		fmt.Print("read-only")
+	default:
+		fmt.Print("writable")
+	}
+	os.Exit(0)
+}
