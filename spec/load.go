@@ -3,9 +3,9 @@ package spec
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -60,24 +60,20 @@ func Parse(name string, data []byte) (*specs.Spec, error) {
 // encoding/json has it and as other runtimes written in Go do: a document that
 // relies on either is read by all of them in the same way.
 func Decode(name string, data []byte, into any) error {
-	err := json.Unmarshal(data, into)
-	if err == nil {
-		// null is accepted by Unmarshal for any type and changes nothing.
-		if isNull(data) {
-			return Faults{{"", "must be an object, is null"}}
+	if !json.Valid(data) {
+		var syntax *json.SyntaxError
+		if err := json.Unmarshal(data, new(any)); !errors.As(err, &syntax) {
+			return fmt.Errorf("%s: %w", name, err) // nested deeper than any config
 		}
-		return nil
-	}
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
 		return newSyntaxError(name, data, syntax)
 	}
-	if faults := typeFaults(data, reflect.TypeOf(into).Elem()); len(faults) > 0 {
+	if isNull(data) {
+		return Faults{{"", "must be an object, is null"}}
+	}
+	if faults := decode(data, into); len(faults) > 0 {
 		return faults
 	}
-	// Out of reach as long as the walk and encoding/json agree, which the
-	// fuzz test holds them to.
-	return Faults{{"", err.Error()}}
+	return nil
 }
 
 func isNull(data []byte) bool {
