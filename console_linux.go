@@ -77,7 +77,8 @@ func (b *birth) console(first bool) []plan.Step {
 
 // standardStreams hands the caller's streams to the container's user, so that
 // it may open /dev/stdout and the like. /dev/null is everybody's and stays as it
-// is; what may not be changed is left.
+// is, and so does a file that the caller of a foreground run redirected to; what
+// may not be changed is left.
 func (b *birth) standardStreams() []plan.Step {
 	if b.hasTerminal() || b.spec.Process == nil {
 		return nil
@@ -85,7 +86,8 @@ func (b *birth) standardStreams() []plan.Step {
 	uid := b.spec.Process.User.UID
 	var owned []int
 	for fd := range 3 {
-		if owner, ok := b.host.streamOwner[fd]; ok && owner != uid {
+		s, ok := b.host.streams[fd]
+		if ok && s.owner != uid && !(s.regular && b.opt.foreground) {
 			owned = append(owned, fd)
 		}
 	}

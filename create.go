@@ -151,11 +151,12 @@ func (r *request) create() (_ *made, err error) {
 		return nil, err
 	}
 	signals := terminal.Catch()
+	r.opt.foreground = !r.detach
 	s, raw, rootfs, err := r.load()
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkTerminal(s); err != nil {
+	if err := checkTerminal(s, r.detach, r.opt.consoleSocket); err != nil {
 		return nil, err
 	}
 	if s.Process == nil && !r.opt.wait {
@@ -243,15 +244,15 @@ func (m *made) finish(pidFile string) error {
 }
 
 // checkTerminal refuses combinations of terminal and socket that make no sense.
-func (r *request) checkTerminal(s *specs.Spec) error {
+func checkTerminal(s *specs.Spec, detach bool, consoleSocket string) error {
 	terminal := s.Process != nil && s.Process.Terminal
-	switch socket := r.opt.consoleSocket != ""; {
+	switch socket := consoleSocket != ""; {
 	case socket && !terminal:
 		return errors.New("--console-socket: /process/terminal is false, so there is no console to send")
-	case terminal && r.detach && !socket:
-		return errors.New("/process/terminal: a container that is detached needs --console-socket")
-	case socket && !r.detach:
-		return errors.New("--console-socket: only for a container that is detached: in the foreground, the terminal is the caller's")
+	case terminal && detach && !socket:
+		return errors.New("/process/terminal: a process that is detached needs --console-socket")
+	case socket && !detach:
+		return errors.New("--console-socket: only for a process that is detached: in the foreground, the terminal is the caller's")
 	}
 	return nil
 }
@@ -261,7 +262,7 @@ func (b *birth) record() *state.Record {
 	rec := &state.Record{
 		ID: b.id, Bundle: b.bundle, Rootfs: b.rootfs, Created: time.Now().UTC(), Owner: uint32(b.host.euid),
 		OCIVersion: specs.Version, Annotations: b.spec.Annotations, Phase: state.Creating, HasProcess: b.spec.Process != nil,
-		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID),
+		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID), NoPivot: b.opt.noPivot,
 	}
 	if b.cgroups != nil {
 		rec.Cgroup.Manager, rec.Cgroup.Dirs = "cgroupfs", b.cgroups.dirs.Paths()

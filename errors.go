@@ -49,6 +49,15 @@ func (b *birth) initError(p *plan.Plan, err error) error {
 	return &stepFailure{p.Steps[f.Step], err}
 }
 
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
 // faultList is several faults of a config, reported together.
 type faultList []error
 

@@ -21,6 +21,8 @@ type birthOptions struct {
 	noNewKeyring  bool
 	preserveFds   int
 	consoleSocket string
+	// foreground says that the caller stays; its files are its own then.
+	foreground bool
 	// wait makes the container wait for `start`, in the state "created".
 	wait bool
 }
@@ -48,6 +50,8 @@ type birth struct {
 	nsFds          []int
 	opened         []int // to close once init has its copies
 	slave          program.Reg
+	containerFd    int // pidfd of the container that exec joins
+	containerRoot  int // its root directory, if that is a chroot
 	cgroup         *cgroup.Cgroup
 	threadBack     func() error
 	dir            *state.Dir
@@ -260,6 +264,12 @@ func (b *birth) cloneOptions() program.Options {
 		opt.CgroupFd = b.cgroup.UnifiedFd()
 	}
 	pidns := b.pidNamespaceFd()
+	if b.joins {
+		opt.Flags, pidns = 0, -1
+		if b.ns.private(unix.CLONE_NEWPID) {
+			pidns = b.containerFd
+		}
+	}
 	opt.Prepare = func() error {
 		if pidns >= 0 {
 			if err := unix.Setns(pidns, unix.CLONE_NEWPID); err != nil {

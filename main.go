@@ -63,6 +63,10 @@ func run(args []string) int {
 		text += "; hint: " + h
 	}
 	log.Error(text)
+	var status *statusError
+	if errors.As(err, &status) {
+		return status.status
+	}
 	return 1
 }
 
@@ -87,7 +91,7 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`cgroupfs`, systemd or disabled"},
 		},
 		Commands: []*cli.Command{
-			createCommand, deleteCommand, explainCommand, featuresCommand, killCommand, listCommand,
+			createCommand, deleteCommand, execCommand, explainCommand, featuresCommand, killCommand, listCommand,
 			runCommand, specCommand, startCommand, stateCommand,
 		},
 		Action: func(c *cli.Context) error {

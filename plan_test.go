@@ -38,7 +38,7 @@ var (
 // testHost is a host without surprises: root, whose passwd file is the given text.
 func testHost(layout *cgroup.Layout, passwd string) *host {
 	return &host{
-		lastCap: 40, layout: layout, streamOwner: map[int]uint32{},
+		lastCap: 40, layout: layout,
 		open: func(string, string) (io.ReadCloser, error) {
 			if passwd == "" {
 				return nil, fs.ErrNotExist

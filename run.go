@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/terminal"
 )
 
@@ -56,28 +55,9 @@ func (r *request) foreground(keep, subreaper bool) error {
 			return withCleanup(err, made.undo.unwind())
 		}
 	}
-	init := process.ID(made.dir.Record.Init)
-	made.signals.Forward(func(sig unix.Signal) { _ = init.Signal(sig) })
-	time.AfterFunc(realTimeDelay, made.signals.CatchRealTime)
-
-	var session *terminal.Session
-	if made.master != nil {
-		if session, err = terminal.Proxy(made.master, os.Stdin, os.Stdout); err != nil {
-			return withCleanup(err, made.undo.unwind())
-		}
-		defer session.Close()
-	}
-	pid := made.child.Pid
-	if err := made.finish(r.pidFile); err != nil {
-		return err
-	}
-	status, err := terminal.WaitReaping(pid)
-	if err != nil {
-		return fmt.Errorf("wait for process %d: %w", pid, err)
-	}
-	if session != nil {
-		err = session.Wait(terminal.DrainLimit)
-		err = errors.Join(err, session.Close())
+	code, err := made.attend(func() error { return made.finish(r.pidFile) })
+	if err != nil && len(made.undo.steps) > 0 { // it never came to finish
+		return withCleanup(err, made.undo.unwind())
 	}
 	if !keep {
 		err = errors.Join(err, remove(r.store, r.id, true))
@@ -85,18 +65,48 @@ func (r *request) foreground(keep, subreaper bool) error {
 	if err != nil {
 		return err
 	}
-	if code := exitStatus(status); code != 0 {
+	if code != 0 {
 		return exitError(code)
 	}
 	return nil
 }
 
-// exitStatus is the status that shells give a process's end.
-func exitStatus(s unix.WaitStatus) int {
-	if s.Signaled() {
-		return 128 + int(s.Signal())
+// attend stays with a process in the foreground until it ends: signals and the
+// terminal are passed on. It returns the status that shells give the process's
+// end: its exit code, or 128 plus the number of the signal that killed it. started
+// is called once everything is in place.
+func (b *birth) attend(started func() error) (code int, err error) {
+	// The signals go by pidfd: it stays with the process even when its pid does not.
+	pidfd, err := unix.FcntlInt(uintptr(b.child.Pidfd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return 0, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
 	}
-	return s.ExitStatus()
+	defer unix.Close(pidfd)
+	b.signals.Forward(func(sig unix.Signal) { _ = unix.PidfdSendSignal(pidfd, sig, nil, 0) })
+	time.AfterFunc(realTimeDelay, b.signals.CatchRealTime)
+
+	var session *terminal.Session
+	if b.master != nil {
+		if session, err = terminal.Proxy(b.master, os.Stdin, os.Stdout); err != nil {
+			return 0, err
+		}
+		defer session.Close()
+	}
+	pid := b.child.Pid
+	if err := started(); err != nil {
+		return 0, err
+	}
+	status, err := terminal.WaitReaping(pid)
+	if err != nil {
+		return 0, fmt.Errorf("wait for process %d: %w", pid, err)
+	}
+	if session != nil {
+		err = errors.Join(session.Wait(terminal.DrainLimit), session.Close())
+	}
+	if status.Signaled() {
+		return 128 + int(status.Signal()), err
+	}
+	return status.ExitStatus(), err
 }
 
 // takeFd takes a descriptor of a process over (pidfd_getfd(2)).

@@ -56,6 +56,7 @@ type Record struct {
 	Cgroup  Cgroup  `json:"cgroup"`
 
 	OwnPids    bool `json:"ownPids"`    // it has a pid namespace of its own
+	NoPivot    bool `json:"noPivot"`    // its root is a chroot, not its mount namespace's root
 	HasProcess bool `json:"hasProcess"` // the configuration names a process
 	Terminal   bool `json:"terminal"`   // and wants a terminal for it
 }

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/seal"
+	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/internal/terminal"
+	"github.com/oci-mini/oci-mini/spec"
+)
+
+// exitExecFailed is the status of an exec that could not execute the program, as
+// engines expect it; the program's own statuses are the others.
+const exitExecFailed = 255
+
+var execCommand = &cli.Command{
+	Name:      "exec",
+	Usage:     "execute another process in a container",
+	ArgsUsage: "ID [COMMAND [ARG...]]",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "read the process from this JSON `FILE`"},
+		&cli.StringFlag{Name: "console-socket", Usage: "send the pty's master to this AF_UNIX `SOCKET`"},
+		&cli.StringFlag{Name: "pidfd-socket", Usage: "send the process's pidfd to this AF_UNIX `SOCKET`"},
+		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return as soon as the process runs"},
+		&cli.StringFlag{Name: "pid-file", Usage: "write the process's pid to this `FILE`"},
+		&cli.StringFlag{Name: "cwd", Usage: "working `DIR` inside the container"},
+		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`, over the config's"},
+		&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give it a pty"},
+		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`UID[:GID]` to run as"},
+		&cli.Int64SliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "another `GID`"},
+		&cli.StringFlag{Name: "process-label", Usage: "SELinux `LABEL`"},
+		&cli.StringFlag{Name: "apparmor", Usage: "AppArmor `PROFILE`"},
+		&cli.BoolFlag{Name: "no-new-privs", Usage: "forbid gaining privileges by execve"},
+		&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add this `CAPABILITY`"},
+		&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` more descriptors, from 3 on"},
+		&cli.StringFlag{Name: "cgroup", Usage: "run in this `PATH` below the container's cgroup"},
+		&cli.BoolFlag{Name: "ignore-paused", Usage: "also in a paused container"},
+	},
+	Action: func(c *cli.Context) error {
+		if err := arguments(c, 1, -1); err != nil {
+			return err
+		}
+		id := c.Args().First()
+		code, err := execIn(c, id)
+		if err != nil {
+			if errors.Is(err, state.ErrNotExist) {
+				return failed(c, "", err)
+			}
+			return failed(c, id, &statusError{exitExecFailed, err})
+		}
+		if code != 0 {
+			return exitError(code)
+		}
+		return nil
+	},
+}
+
+// execIn executes a process in a container and, unless it is detached, waits for it.
+func execIn(c *cli.Context, id string) (code int, err error) {
+	view, err := seal.Ensure(seal.Container{})
+	if err != nil {
+		return 0, err
+	}
+	signals := terminal.Catch()
+	dir, err := storeOf(c).Load(id)
+	if err != nil {
+		return 0, err
+	}
+	defer dir.Close()
+	switch status, _ := statusOf(dir); {
+	case status == specs.StateStopped:
+		return 0, errors.New("cannot exec in a stopped container")
+	case status == specs.StateCreating:
+		return 0, errors.New("cannot exec in a container that is still being created")
+	case status == statusPaused && !c.Bool("ignore-paused"):
+		return 0, errors.New("cannot exec in a paused container (use --ignore-paused to wait for it)")
+	}
+
+	s, err := containerSpec(dir)
+	if err != nil {
+		return 0, err
+	}
+	if s.Process, err = execProcess(c, s.Process); err != nil {
+		return 0, err
+	}
+	detach := c.Bool("detach")
+	if err := checkTerminal(s, detach, c.String("console-socket")); err != nil {
+		return 0, err
+	}
+	preserve := c.Int("preserve-fds")
+	if err := checkPreserved(preserve); err != nil {
+		return 0, err
+	}
+	h, err := thisHost("disabled") // the container has its cgroup
+	if err != nil {
+		return 0, err
+	}
+	b, err := newBirth(id, dir.Record.Bundle, dir.Record.Rootfs, s, h,
+		birthOptions{preserveFds: preserve, consoleSocket: c.String("console-socket"), foreground: !detach})
+	if err != nil {
+		return 0, err
+	}
+	b.dir, b.joins, b.view, b.signals, b.interrupt = dir, true, view, signals, signals.C()
+	if view != nil {
+		b.opened = append(b.opened, view.Fd())
+	}
+	if !detach {
+		b.launched = signals.CatchStandard
+	}
+
+	undo := &undoStack{}
+	defer func() {
+		if err != nil {
+			err = withCleanup(err, undo.unwind())
+		}
+	}()
+	p := b.execPlan(c.String("cgroup"))
+	if err := b.carryOut(p, undo); err != nil {
+		return 0, err
+	}
+	started := func() error {
+		if err := b.announce(c.String("pid-file"), c.String("pidfd-socket")); err != nil {
+			return err
+		}
+		undo.release()
+		return nil
+	}
+	defer b.child.Release()
+	if detach {
+		return 0, started()
+	}
+	return b.attend(started)
+}
+
+// announce tells the caller which process it is, once it runs.
+func (b *birth) announce(pidFile, pidfdSocket string) error {
+	if pidfdSocket != "" {
+		if err := terminal.SendFd(pidfdSocket, b.child.Pidfd, "setns"); err != nil {
+			return err
+		}
+	}
+	if pidFile == "" {
+		return nil
+	}
+	return writePidFile(pidFile, b.child.Pid)
+}
+
+// containerSpec is the config as it was when the container was created: later
+// edits of the bundle's change nothing (runtime.md, "Lifecycle").
+func containerSpec(dir *state.Dir) (*specs.Spec, error) {
+	raw, err := dir.Config()
+	if err != nil {
+		return nil, err
+	}
+	return spec.Parse(dir.Path+"/"+spec.ConfigName, raw)
+}
+
+// execProcess is the process to execute: that of --process, or the config's own
+// with what the flags change.
+func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) {
+	if file := c.String("process"); file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--process: %w", err)
+		}
+		p := new(specs.Process)
+		if err := spec.Decode(file, data, p); err != nil {
+			return nil, err
+		}
+		return p, spec.ValidateProcess(p)
+	}
+	if c.NArg() < 2 {
+		return nil, errors.New("needs a command to execute, or --process")
+	}
+	p := &specs.Process{Cwd: "/"}
+	if config != nil {
+		copied := *config
+		p = &copied
+	}
+	p.Args = c.Args().Tail()
+	p.Terminal, p.ConsoleSize = c.Bool("tty"), nil
+	p.Env = append(append([]string(nil), p.Env...), c.StringSlice("env")...)
+	if cwd := c.String("cwd"); cwd != "" {
+		p.Cwd = cwd
+	}
+	if c.Bool("no-new-privs") {
+		p.NoNewPrivileges = true
+	}
+	if profile := c.String("apparmor"); profile != "" {
+		p.ApparmorProfile = profile
+	}
+	if label := c.String("process-label"); label != "" {
+		p.SelinuxLabel = label
+	}
+	if user := c.String("user"); user != "" {
+		if err := setUser(&p.User, user); err != nil {
+			return nil, err
+		}
+	}
+	for _, gid := range c.Int64Slice("additional-gids") {
+		if gid < 0 || gid >= 1<<32-1 {
+			return nil, fmt.Errorf("--additional-gids: %d is not a group id", gid)
+		}
+		p.User.AdditionalGids = append(append([]uint32(nil), p.User.AdditionalGids...), uint32(gid))
+	}
+	if names := c.StringSlice("cap"); len(names) > 0 {
+		addCapabilities(p, names)
+	}
+	return p, spec.ValidateProcess(p)
+}
+
+// setUser reads UID[:GID], in numbers only: a name could mean anything in the
+// image's passwd (CVE-2016-3697), and nothing may be read as user 0 that is not
+// (CVE-2026-30892).
+func setUser(u *specs.User, text string) error {
+	uid, gid, hasGid := strings.Cut(text, ":")
+	id := func(s string) (uint32, error) {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil || n == 1<<32-1 {
+			return 0, fmt.Errorf("--user: %q is not of the form UID[:GID] in numbers", text)
+		}
+		return uint32(n), nil
+	}
+	n, err := id(uid)
+	if err != nil {
+		return err
+	}
+	u.UID = n
+	if hasGid {
+		if u.GID, err = id(gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addCapabilities adds to the sets that decide what the process may do. The
+// inheritable set is not among them: what is in it would come back at the
+// execve of any file that asks for it (CVE-2022-29162).
+func addCapabilities(p *specs.Process, names []string) {
+	var c specs.LinuxCapabilities
+	if p.Capabilities != nil {
+		c = *p.Capabilities
+	}
+	for _, set := range []*[]string{&c.Bounding, &c.Effective, &c.Permitted} {
+		*set = append(append([]string(nil), *set...), names...)
+	}
+	p.Capabilities = &c
+}
+
+// openContainer opens the pidfd by which exec joins, of the container's first process.
+func (b *birth) openContainer() (func() error, error) {
+	fd, err := process.ID(b.dir.Record.Init).Open()
+	if errors.Is(err, unix.ESRCH) {
+		return nil, errors.New("cannot exec in a stopped container")
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.opened = append(b.opened, fd)
+	b.containerFd = fd
+	return nil, nil
+}
