@@ -77,8 +77,7 @@ func (b *birth) console(first bool) []plan.Step {
 
 // standardStreams hands the caller's streams to the container's user, so that
 // it may open /dev/stdout and the like. /dev/null is everybody's and stays as it
-// is, and so does a file that the caller of a foreground run redirected to; what
-// may not be changed is left.
+// is; what may not be changed is left.
 func (b *birth) standardStreams() []plan.Step {
 	if b.hasTerminal() || b.spec.Process == nil {
 		return nil
@@ -86,8 +85,8 @@ func (b *birth) standardStreams() []plan.Step {
 	uid := b.spec.Process.User.UID
 	var owned []int
 	for fd := range 3 {
-		s, ok := b.host.streams[fd]
-		if ok && s.owner != uid && !(s.regular && b.opt.foreground) {
+		owner, ok := b.host.streamOwner[fd]
+		if ok && owner != uid {
 			owned = append(owned, fd)
 		}
 	}

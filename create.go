@@ -151,7 +151,6 @@ func (r *request) create() (_ *made, err error) {
 		return nil, err
 	}
 	signals := terminal.Catch()
-	r.opt.foreground = !r.detach
 	s, raw, rootfs, err := r.load()
 	if err != nil {
 		return nil, err

@@ -105,7 +105,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 		return 0, err
 	}
 	b, err := newBirth(id, dir.Record.Bundle, dir.Record.Rootfs, s, h,
-		birthOptions{preserveFds: preserve, consoleSocket: c.String("console-socket"), foreground: !detach})
+		birthOptions{preserveFds: preserve, consoleSocket: c.String("console-socket")})
 	if err != nil {
 		return 0, err
 	}

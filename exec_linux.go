@@ -22,10 +22,11 @@ func (b *birth) execPlan(sub string) *plan.Plan {
 	p.Add(b.openContainerCgroup(sub)...)
 	p.Add(b.openHostProc()...)
 	p.AddClone(plan.Step{
-		By: plan.Runtime, Words: "clone a process into the container's cgroup and pid namespace",
+		By: plan.Runtime, Words: "clone a process",
 	})
 	p.Add(b.swapBinary()...)
 	p.Add(b.hide()...)
+	p.Add(b.enterPids()...)
 	p.Add(b.joinContainer()...)
 	p.Add(b.session())
 	p.Add(b.keyring()...)
@@ -37,8 +38,8 @@ func (b *birth) execPlan(sub string) *plan.Plan {
 	return p
 }
 
-// joinContainer enters all namespaces of the container but that of pids, into
-// which the process was born (see cloneOptions), and its root directory.
+// joinContainer enters all namespaces of the container but that of pids, which it
+// is in already, and its root directory.
 func (b *birth) joinContainer() []plan.Step {
 	return []plan.Step{{
 		Field: "/linux/namespaces", By: plan.Init, Words: "join the container's namespaces",

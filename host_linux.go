@@ -18,24 +18,18 @@ type host struct {
 	euid    int
 	lastCap int
 	layout  *cgroup.Layout // nil: no cgroups
-	// streams has the standard streams that may be given to the container's
-	// user; the null device is not among them.
-	streams map[int]stream
+	// streamOwner has the owner of each standard stream that may be given to
+	// the container's user; the null device is not among them.
+	streamOwner map[int]uint32
 	// fileLimit is the caller's RLIMIT_NOFILE.
 	fileLimit unix.Rlimit
 	// open opens a file of a directory tree without leaving the tree.
 	open func(dir, file string) (io.ReadCloser, error)
 }
 
-// stream is a standard stream of the runtime.
-type stream struct {
-	owner   uint32
-	regular bool // a regular file
-}
-
 // thisHost looks at the machine.
 func thisHost(cgroupManager string) (*host, error) {
-	h := &host{euid: os.Geteuid(), open: openBelow, streams: map[int]stream{}}
+	h := &host{euid: os.Geteuid(), open: openBelow, streamOwner: map[int]uint32{}}
 	var err error
 	if h.lastCap, err = capability.Last(); err != nil {
 		return nil, err
@@ -51,7 +45,7 @@ func thisHost(cgroupManager string) (*host, error) {
 	for fd := range 3 {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && !(st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)) {
-			h.streams[fd] = stream{st.Uid, st.Mode&unix.S_IFMT == unix.S_IFREG}
+			h.streamOwner[fd] = st.Uid
 		}
 	}
 	return h, nil

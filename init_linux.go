@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -21,8 +20,6 @@ type birthOptions struct {
 	noNewKeyring  bool
 	preserveFds   int
 	consoleSocket string
-	// foreground says that the caller stays; its files are its own then.
-	foreground bool
 	// wait makes the container wait for `start`, in the state "created".
 	wait bool
 }
@@ -105,6 +102,7 @@ func (b *birth) plan() *plan.Plan {
 	// The first process builds its surroundings.
 	p.Add(b.swapBinary()...)
 	p.Add(b.hide()...)
+	p.Add(b.enterPids()...)
 	p.Add(b.joinNamespaces()...)
 	p.Add(b.newCgroupNamespace()...)
 	p.Add(b.session())
@@ -139,6 +137,7 @@ func (b *birth) plan() *plan.Plan {
 func (b *birth) becomeProcess(p *plan.Plan) (found *program.Reg) {
 	found = new(program.Reg)
 	p.Add(b.limits()...)
+	p.Add(b.personality()...)
 	p.Add(b.standardStreams()...)
 	before, after := b.workingDirectory()
 	p.Add(before...)
@@ -263,21 +262,15 @@ func (b *birth) cloneOptions() program.Options {
 	if b.cgroup != nil {
 		opt.CgroupFd = b.cgroup.UnifiedFd()
 	}
-	pidns := b.pidNamespaceFd()
+	if b.entersPids() {
+		// Only the process that is forked into the pid namespace goes into the
+		// cgroup as well; see enterPids.
+		opt.CgroupFd = -1
+	}
 	if b.joins {
-		opt.Flags, pidns = 0, -1
-		if b.ns.private(unix.CLONE_NEWPID) {
-			pidns = b.containerFd
-		}
+		opt.Flags = 0
 	}
-	opt.Prepare = func() error {
-		if pidns >= 0 {
-			if err := unix.Setns(pidns, unix.CLONE_NEWPID); err != nil {
-				return fmt.Errorf("join the pid namespace: %w", os.NewSyscallError("setns", err))
-			}
-		}
-		return b.enterCgroup()
-	}
+	opt.Prepare = b.enterCgroup
 	opt.Restore = b.leaveCgroup
 	return opt
 }

@@ -110,8 +110,7 @@ func (b *birth) openNamespaces() []plan.Step {
 }
 
 // joinNamespaces enters the namespaces given by path, in the order of the table
-// in package spec. The pid namespace is absent, because setns(2) moves only
-// children into it: the runtime's thread enters it before clone3.
+// in package spec, but for that of pids: see enterPids.
 func (b *birth) joinNamespaces() []plan.Step {
 	var steps []plan.Step
 	for _, kind := range spec.Namespaces {
@@ -131,14 +130,54 @@ func (b *birth) joinNamespaces() []plan.Step {
 	return steps
 }
 
-// pidNamespaceFd is the pid namespace to join, or -1.
-func (b *birth) pidNamespaceFd() int {
+// valueForked is the slot in which init publishes its pid after a fork.
+const valueForked = 1
+
+// entersPids says whether the process goes into a pid namespace that exists.
+func (b *birth) entersPids() bool {
+	if b.joins {
+		return b.ns.private(unix.CLONE_NEWPID)
+	}
+	return b.pidNamespace() >= 0
+}
+
+// pidNamespace is the index of the pid namespace to join, or -1.
+func (b *birth) pidNamespace() int {
 	for i, ns := range b.ns.list {
 		if ns.Type == specs.PIDNamespace && ns.Path != "" {
-			return b.nsFds[i]
+			return i
 		}
 	}
 	return -1
+}
+
+// enterPids enters a pid namespace that exists. setns(2) moves only children into
+// it, so the process forks. It could also have been cloned by a thread that had
+// joined before; but then the processes in there would see it before it has
+// hidden itself and the runtime's binary, and get hold of that (CVE-2019-5736).
+func (b *birth) enterPids() []plan.Step {
+	if !b.entersPids() {
+		return nil
+	}
+	field, from := "/linux/namespaces", "the container"
+	if i := b.pidNamespace(); i >= 0 && !b.joins {
+		field, from = fmt.Sprintf("/linux/namespaces/%d/path", i), b.ns.list[i].Path
+	}
+	return []plan.Step{{
+		Field: field, By: plan.Init, Words: "fork into the pid namespace of " + from,
+		Reason: "after the binary is out of reach and tracing forbidden: from here on others see the process",
+		Assemble: func(a *program.Assembler) {
+			fd, cgroupFd := b.containerFd, -1
+			if !b.joins {
+				fd = b.nsFds[b.pidNamespace()]
+			}
+			if b.cgroup != nil {
+				cgroupFd = b.cgroup.UnifiedFd()
+			}
+			a.Call(program.Discard, unix.SYS_SETNS, program.Const(fd), program.Const(unix.CLONE_NEWPID)).Note("pid of " + from)
+			a.Fork(valueForked, cgroupFd)
+		},
+	}}
 }
 
 // newCgroupNamespace makes the container's cgroup the root of what it sees.

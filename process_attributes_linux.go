@@ -52,6 +52,21 @@ func (b *birth) sysctls() []plan.Step {
 	return steps
 }
 
+// personality sets the execution domain, which uname(2) shows (personality(2)).
+func (b *birth) personality() []plan.Step {
+	if b.spec.Linux == nil || b.spec.Linux.Personality == nil {
+		return nil
+	}
+	domain := string(b.spec.Linux.Personality.Domain)
+	value, _ := spec.Lookup(spec.Personalities, domain)
+	return []plan.Step{{
+		Field: "/linux/personality/domain", By: plan.Init, Words: "set the execution domain to " + domain,
+		Assemble: func(a *program.Assembler) {
+			a.Call(program.Discard, unix.SYS_PERSONALITY, program.Const(value)).Note(domain)
+		},
+	}}
+}
+
 // makeWorkingDirectory makes the cwd where the image lacks it.
 func (b *birth) makeWorkingDirectory() []plan.Step {
 	p := b.spec.Process

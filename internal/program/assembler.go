@@ -309,8 +309,11 @@ func (a *Assembler) ReportTo(fd Arg) {
 // how a process enters a pid namespace that it joined with setns(2). The
 // [Child] follows: from its next event on, its Pid and Pidfd are the new ones.
 //
+// cgroup is the directory of the cgroup v2 that the child is born in, or -1 for
+// this process's: so only one process of a Program ever counts there.
+//
 // A Program forks once. The first process of a pid namespace can't (EINVAL).
-func (a *Assembler) Fork(slot int) {
+func (a *Assembler) Fork(slot, cgroup int) {
 	if slot < 0 || slot >= numValues {
 		a.fault("value slot %d", slot)
 		return
@@ -319,7 +322,7 @@ func (a *Assembler) Fork(slot int) {
 		a.fault("second fork")
 	}
 	a.forks = true
-	a.emit(opFork, Discard, unix.SYS_CLONE, []Arg{Const(slot)})
+	a.emit(opFork, Discard, unix.SYS_CLONE3, []Arg{Const(slot), Const(cgroup)})
 }
 
 // Fail ends the program with this errno.

@@ -44,8 +44,8 @@ func TestAssemblerFaults(t *testing.T) {
 		}, "never bound"},
 		{"negative slot", func(a *Assembler) { a.Publish(-1, Const(0)) }, "value slot -1"},
 		{"slot past the end", func(a *Assembler) { a.Publish(numValues, Const(0)) }, "value slot 16"},
-		{"fork's slot", func(a *Assembler) { a.Fork(numValues) }, "value slot 16"},
-		{"second fork", func(a *Assembler) { a.Fork(0); a.Fork(1) }, "second fork"},
+		{"fork's slot", func(a *Assembler) { a.Fork(numValues, -1) }, "value slot 16"},
+		{"second fork", func(a *Assembler) { a.Fork(0, -1); a.Fork(1, -1) }, "second fork"},
 		{"discarded result as an operand", func(a *Assembler) { a.Publish(0, Discard.Arg()) }, "register 255 as operand"},
 		{"discarded result as an fs context", func(a *Assembler) {
 			a.Call(Discard, unix.SYS_GETPID).Message(Discard)

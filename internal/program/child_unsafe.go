@@ -144,10 +144,17 @@ func fork(ca *cloneArgs, pidfd *int32, code unsafe.Pointer, count uintptr, arena
 		case opFork:
 			// CLONE_PARENT_SETTID: the kernel leaves the pid in the shared page
 			// before the new process runs. Were it this process that wrote the
-			// pid, the new one could reach a sync point first.
-			result, _, err = syscall.RawSyscall6(unix.SYS_CLONE,
-				unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|uintptr(unix.SIGCHLD), 0,
-				uintptr(unsafe.Pointer(&rep.forked)), 0, 0, 0)
+			// pid, the new one could reach a sync point first. The arguments of
+			// the first clone3 serve again; CLONE_PARENT takes the parent's exit
+			// signal and allows no other.
+			ca.flags = unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID
+			ca.pidfd, ca.exitSignal, ca.cgroup = 0, 0, 0
+			ca.parentTID = uint64(uintptr(unsafe.Pointer(&rep.forked)))
+			if args[1] != noCgroup {
+				ca.flags |= unix.CLONE_INTO_CGROUP
+				ca.cgroup = uint64(args[1])
+			}
+			result, _, err = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0, 0, 0, 0)
 			if err != 0 {
 				goto fail
 			}

@@ -23,7 +23,7 @@ const (
 	opPublish                // value slot args[0] = args[1]
 	opSync                   // tell the parent token args[0], wait for its answer
 	opReportTo               // from here on, failures are also written to descriptor args[0]
-	opFork                   // go on in a child with CLONE_PARENT; publish its pid in slot args[0]
+	opFork                   // go on in a child with CLONE_PARENT, in cgroup args[1]; publish its pid in slot args[0]
 	opFail                   // fail with errno args[0]
 	opTrim                   // drop the memory from args[0] to args[1], but for the stack
 	opExit                   // exit with status args[0]
@@ -61,6 +61,9 @@ func Scratch(offset int) Arg {
 	}
 	return Arg{kindShared, uintptr(scratchOffset + offset)}
 }
+
+// noCgroup is the operand of opFork that leaves the new process in this one's cgroup.
+const noCgroup = ^uintptr(0)
 
 // noCall is the system call number of an instruction that makes no call: zero
 // is read(2) on amd64.

@@ -205,7 +205,7 @@ func TestInstructions(t *testing.T) {
 		}, errno: unix.EBADF},
 		{name: "fork", build: func(a *Assembler) {
 			r := a.Reg()
-			a.Fork(4)
+			a.Fork(4, -1)
 			a.Call(r, unix.SYS_GETPID)
 			a.Publish(0, r.Arg())
 			a.Call(r, unix.SYS_GETPPID)
@@ -349,7 +349,7 @@ func TestForkIntoPidNamespace(t *testing.T) {
 	second := launch(t, assemble(t, func(a *Assembler) {
 		r := a.Reg()
 		a.Call(Discard, unix.SYS_SETNS, Const(first.Pidfd), Const(unix.CLONE_NEWPID))
-		a.Fork(0)
+		a.Fork(0, -1)
 		a.Call(r, unix.SYS_GETPID)
 		a.Publish(1, r.Arg())
 		a.Sync(2)
@@ -387,7 +387,7 @@ func TestForkIntoPidNamespace(t *testing.T) {
 // and must find its pid then, however the two are scheduled.
 func TestForkOrder(t *testing.T) {
 	p := assemble(t, func(a *Assembler) {
-		a.Fork(0)
+		a.Fork(0, -1)
 		a.Sync(1)
 		a.Exit(3)
 	})
@@ -412,7 +412,7 @@ func TestForkOrder(t *testing.T) {
 // TestForkReap: Reap and Kill alone, without Next, mean the new process too.
 func TestForkReap(t *testing.T) {
 	c := launch(t, assemble(t, func(a *Assembler) {
-		a.Fork(0)
+		a.Fork(0, -1)
 		a.Call(Discard, unix.SYS_NANOSLEEP, a.Words(0, 20e6), Const(0))
 		a.Exit(3)
 	}), 0)
@@ -423,7 +423,7 @@ func TestForkReap(t *testing.T) {
 	_, w := pipe(t)
 	r, _ := pipe(t)
 	c = launch(t, assemble(t, func(a *Assembler) {
-		a.Fork(0)
+		a.Fork(0, -1)
 		a.Call(Discard, unix.SYS_WRITE, constFd(w), a.String("x"), Const(1))
 		a.Call(Discard, unix.SYS_READ, constFd(r), Scratch(0), Const(1))
 	}), 0)

@@ -163,7 +163,7 @@ func TestKillBesideNext(t *testing.T) {
 	for _, forks := range []bool{false, true} {
 		p := assemble(t, func(a *Assembler) {
 			if forks {
-				a.Fork(0)
+				a.Fork(0, -1)
 			}
 			a.Call(Discard, unix.SYS_READ, constFd(r), Scratch(0), Const(1))
 		})

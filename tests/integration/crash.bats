@@ -94,6 +94,7 @@ END
 }
 
 @test "TERM to a create that waits for a hook: unwound, nothing left" {
+	supports '.hooks | index("createRuntime")' 'createRuntime hooks'
 	config '.hooks.createRuntime = [{path: "/bin/sleep", args: ["sleep", "60"]}]'
 	background "$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1
 	waits() { marked | while read -r p; do cat "/proc/$p/comm"; done | grep -q sleep; }

@@ -204,6 +204,12 @@ cgroup2() {
 	[[ -e /sys/fs/cgroup/cgroup.controllers ]]
 }
 
+# supports JQ WHAT: skips the test where the runtime's own features document says
+# that it lacks something that this suite is ahead of.
+supports() {
+	"$RUNTIME" features | jq -e "$1" >/dev/null || skip "the runtime's features do not list $2 yet"
+}
+
 # need_controller NAME: skips the test where the kernel offers it elsewhere.
 need_controller() {
 	if cgroup2; then

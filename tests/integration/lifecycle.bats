@@ -189,6 +189,7 @@ load helpers
 }
 
 @test "an edit of config.json after create changes neither start nor poststop hooks" {
+	supports '.hooks | index("poststop")' 'poststop hooks'
 	args sh -c 'echo "$WHO" >/out; sleep 60'
 	own_rootfs
 	config '.process.env += ["WHO=first"]

@@ -290,6 +290,7 @@ mounted() {
 }
 
 @test "tmpcopyup fills the tmpfs with what lies below" {
+	supports '.mountOptions | index("tmpcopyup")' 'tmpcopyup'
 	own_rootfs
 	mkdir -p "$ROOTFS/var/lib/d"
 	echo data >"$ROOTFS/var/lib/file"

@@ -122,6 +122,7 @@ load helpers
 }
 
 @test "a user namespace of its own with a mapping" {
+	supports '.linux.namespaces | index("user")' 'user namespaces'
 	config '.linux.namespaces += [{type: "user"}]
 		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
 		| .linux.gidMappings = [{containerID: 0, hostID: 100000, size: 65536}]'

@@ -227,6 +227,7 @@ sets() {
 }
 
 @test "hooks: each kind runs once, in order, with the state on standard input" {
+	supports '.hooks | index("createRuntime")' 'hooks'
 	config '.hooks = (["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
 		| map({(.): [{path: "/bin/sh", args: ["sh", "-c", "printf \"" + . + " \" >>" + $f + "; cat >>" + $f + "; echo >>" + $f]}]}) | add)' --arg f "$T/hooks"
 	ok run --bundle "$BUNDLE" "$ID"
@@ -236,6 +237,7 @@ sets() {
 }
 
 @test "hooks: a failing createRuntime aborts create and leaves nothing" {
+	supports '.hooks | index("createRuntime")' 'hooks'
 	config '.hooks = {createRuntime: [{path: "/bin/sh", args: ["sh", "-c", "echo why >&2; exit 3"]}]}'
 	rt create --bundle "$BUNDLE" "$ID"
 	((STATUS == 1))
