@@ -25,6 +25,7 @@ var birthFlags = []cli.Flag{
 	&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "read this `FILE` instead of the bundle's config.json"},
 	&cli.StringFlag{Name: "console-socket", Usage: "send the pty's master to this AF_UNIX `SOCKET`"},
 	&cli.StringFlag{Name: "pid-file", Usage: "write the first process's pid to this `FILE`"},
+	&cli.GenericFlag{Name: "overlay", Value: &overlayFlag{}, Usage: "leave the rootfs as it is: changes go to a tmpfs, or are kept in `DIR` (--overlay=DIR)"},
 	&cli.BoolFlag{Name: "no-pivot", Usage: "change the root without pivot_root, for an initramfs"},
 	&cli.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring"},
 	&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` more descriptors, from 3 on"},
@@ -82,6 +83,11 @@ func requestOf(c *cli.Context) (*request, error) {
 	r.opt = birthOptions{
 		noPivot: c.Bool("no-pivot"), noNewKeyring: c.Bool("no-new-keyring"),
 		preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
+	}
+	if f, ok := c.Generic("overlay").(*overlayFlag); ok && f.set {
+		if r.opt.overlay, err = newOverlay(f.dir); err != nil {
+			return nil, fmt.Errorf("--overlay: %w", err)
+		}
 	}
 	if r.opt.preserveFds < 0 {
 		return nil, errors.New("--preserve-fds: a number of descriptors cannot be negative")
@@ -261,7 +267,7 @@ func (b *birth) record() *state.Record {
 	rec := &state.Record{
 		ID: b.id, Bundle: b.bundle, Rootfs: b.rootfs, Created: time.Now().UTC(), Owner: uint32(b.host.euid),
 		OCIVersion: specs.Version, Annotations: b.spec.Annotations, Phase: state.Creating, HasProcess: b.spec.Process != nil,
-		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID), NoPivot: b.opt.noPivot,
+		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID), NoPivot: b.chroots(),
 	}
 	if b.cgroups != nil {
 		rec.Cgroup.Manager, rec.Cgroup.Dirs = "cgroupfs", b.cgroups.dirs.Paths()

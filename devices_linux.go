@@ -40,7 +40,7 @@ func (b *birth) hostDev() bool {
 
 // devices makes the device nodes and links of /dev.
 func (b *birth) devices() []plan.Step {
-	if b.hostDev() {
+	if b.hostDev() || !b.ownMounts() { // nothing is left behind in a rootfs that is not mounted
 		return nil
 	}
 	var listed []specs.LinuxDevice

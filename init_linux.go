@@ -20,6 +20,7 @@ type birthOptions struct {
 	noNewKeyring  bool
 	preserveFds   int
 	consoleSocket string
+	overlay       *overlay // nil: the rootfs itself
 	// wait makes the container wait for `start`, in the state "created".
 	wait bool
 }
@@ -76,6 +77,9 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	faults = append(faults, more...)
 	if s.Process != nil && s.Process.Capabilities != nil {
 		b.caps = capabilitiesOf(s.Process.Capabilities)
+	}
+	if err := opt.overlay.check(b); err != nil {
+		faults = append(faults, err)
 	}
 	if len(faults) > 0 {
 		return nil, faultList(faults)

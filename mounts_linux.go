@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -26,6 +27,10 @@ type mount struct {
 	inRootfs string // source below the rootfs, resolved by init, or ""
 	sourceFd int
 	isDir    bool
+	link     string // target of a source that is a symbolic link to be copied
+	// copyUp is the directory whose content a tmpfs starts with, as the clone
+	// that the copy is made in; -1 without.
+	copyUp int
 }
 
 func (m *mount) field() string { return fmt.Sprintf("/mounts/%d", m.index) }
@@ -58,7 +63,7 @@ func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
 	var faults []error
 	for i, entry := range s.Mounts {
 		opt, err := mountopt.Parse(entry.Options)
-		m := &mount{Mount: entry, index: i, dest: path.Clean("/" + entry.Destination), opt: opt, sourceFd: -1}
+		m := &mount{Mount: entry, index: i, dest: path.Clean("/" + entry.Destination), opt: opt, sourceFd: -1, copyUp: -1}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("/mounts/%d/options: %w", i, err))
 			continue
@@ -79,10 +84,37 @@ func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
 				m.inRootfs = path.Clean("/" + rel)
 			}
 		}
+		if err := m.checkProc(); err != nil {
+			faults = append(faults, err)
+		}
 		faults = append(faults, unsupportedMount(m)...)
 		list = append(list, m)
 	}
 	return list, faults
+}
+
+// overProc are the files of /proc that something may be mounted over: those that
+// engines replace with a container's own figures. Anything else there could make
+// the runtime, or a program that trusts /proc, believe what is not so.
+var overProc = []string{
+	"cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime",
+	"sys/crypto/fips_enabled", "sys/kernel/ns_last_pid",
+}
+
+// checkProc holds a mount below /proc to what is harmless, and one on /proc itself
+// to being a procfs (a bind's source is looked at when it is opened).
+func (m *mount) checkProc() error {
+	below, ok := strings.CutPrefix(m.dest, "/proc")
+	switch {
+	case !ok || below != "" && below[0] != '/' || m.opt.Remount:
+	case below == "":
+		if !m.opt.Bind && m.Type != "proc" {
+			return fmt.Errorf("%s: %s cannot be mounted on /proc: only a procfs can", m.field(), m.Type)
+		}
+	case !slices.Contains(overProc, below[1:]):
+		return fmt.Errorf("%s: cannot be mounted on %s because it is inside /proc", m.field(), m.dest)
+	}
+	return nil
 }
 
 // openSources clones the trees of bind mounts while the host's files can still
@@ -97,22 +129,47 @@ func (b *birth) openSources() []plan.Step {
 		steps = append(steps, plan.Step{
 			Field: m.field() + "/source", By: plan.Runtime, Words: "open the bind source " + m.Source,
 			Do: func() (func() error, error) {
-				fd, err := cloneTree(m.Source, m.opt.Rec)
-				if err != nil {
-					return nil, err
-				}
-				b.opened = append(b.opened, fd)
-				m.sourceFd = fd
-				var st unix.Stat_t
-				if err := unix.Fstat(fd, &st); err != nil {
-					return nil, &os.PathError{Op: "fstat", Path: m.Source, Err: err}
-				}
-				m.isDir = st.Mode&unix.S_IFMT == unix.S_IFDIR
-				return nil, nil
+				return nil, b.openSource(m)
 			},
 		})
 	}
 	return steps
+}
+
+// openSource opens the source of one bind.
+func (b *birth) openSource(m *mount) error {
+	if m.opt.CopySymlink {
+		if target, err := os.Readlink(m.Source); err == nil {
+			m.link = target
+			return nil
+		}
+	}
+	var follow uint
+	if m.opt.SrcNoFollow {
+		follow = unix.AT_SYMLINK_NOFOLLOW
+	}
+	fd, err := cloneTree(m.Source, m.opt.Rec, follow)
+	if err != nil {
+		return err
+	}
+	b.opened = append(b.opened, fd)
+	m.sourceFd = fd
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return &os.PathError{Op: "fstat", Path: m.Source, Err: err}
+	}
+	m.isDir = st.Mode&unix.S_IFMT == unix.S_IFDIR
+	if m.dest != "/proc" {
+		return nil
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return &os.PathError{Op: "fstatfs", Path: m.Source, Err: err}
+	}
+	if fs.Type != unix.PROC_SUPER_MAGIC {
+		return fmt.Errorf("%s cannot be mounted on /proc: only a procfs can", m.Source)
+	}
+	return nil
 }
 
 // mountAll makes the mounts in the order of the config.
@@ -267,8 +324,12 @@ func hasDatum(data []mountopt.Datum, key string) bool {
 // bind mounts a tree that exists already.
 func (b *birth) bind(a *program.Assembler, m *mount) {
 	at, tree := a.Reg(), program.Const(m.sourceFd)
+	if m.link != "" {
+		b.copyLink(a, at, m)
+		return
+	}
 	if m.inRootfs == "" {
-		b.makeInRoot(a, at, m.dest, m.isDir, 0)
+		b.makeTarget(a, at, m, m.isDir)
 		setAttributes(a, tree, m)
 		b.attachBind(a, tree, at, m)
 		closeFd(a, at)
@@ -289,13 +350,32 @@ func (b *birth) bind(a *program.Assembler, m *mount) {
 	b.openInRoot(a, probe, m.inRootfs, unix.O_PATH|unix.O_DIRECTORY, 0).On(unix.ENOTDIR, isFile)
 	a.Call(program.Discard, unix.SYS_CLOSE, probe.Arg())
 	a.Release(probe)
-	b.makeInRoot(a, at, m.dest, true, 0)
+	b.makeTarget(a, at, m, true)
 	a.Jump(made)
 	a.Bind(isFile)
-	b.makeInRoot(a, at, m.dest, false, 0)
+	b.makeTarget(a, at, m, false)
 	a.Bind(made)
 	b.attachBind(a, fd.Arg(), at, m)
 	closeFd(a, fd, src, at)
+}
+
+// makeTarget opens a bind's target, and makes it if it is missing. With
+// dest-nofollow a symbolic link there is mounted on itself.
+func (b *birth) makeTarget(a *program.Assembler, at program.Reg, m *mount, directory bool) {
+	var flags uint64
+	if m.opt.DestNoFollow {
+		flags = unix.O_NOFOLLOW
+	}
+	b.makeOpen(a, at, m.dest, directory, flags, 0)
+}
+
+// copyLink makes a symbolic link like the one that is the source. What is there
+// already stays.
+func (b *birth) copyLink(a *program.Assembler, at program.Reg, m *mount) {
+	b.makeInRoot(a, at, path.Dir(m.dest), true, 0)
+	a.Call(program.Discard, unix.SYS_SYMLINKAT, a.String(m.link), at.Arg(), a.String(path.Base(m.dest))).
+		Note(m.dest + " -> " + m.link).Tolerate(unix.EEXIST)
+	closeFd(a, at)
 }
 
 // attachBind puts a bind on its target. The kernel says EINVAL where only one of

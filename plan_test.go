@@ -65,7 +65,7 @@ var planCases = []struct {
 	{name: "no-cgroups-no-pivot", opt: birthOptions{noPivot: true, noNewKeyring: true, preserveFds: 2}},
 	{name: "bare", layout: unified, edit: func(s *specs.Spec) {
 		s.Linux, s.Mounts, s.Hostname = nil, nil, ""
-		s.Process.Capabilities, s.Process.Terminal = nil, false
+		s.Process.Capabilities, s.Process.Terminal, s.Root.Readonly = nil, false, false
 	}},
 	{name: "binds", layout: unified, edit: func(s *specs.Spec) {
 		s.Mounts = append(s.Mounts,

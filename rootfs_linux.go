@@ -34,8 +34,13 @@ func (b *birth) openInRoot(a *program.Assembler, fd program.Reg, file string, fl
 // A component is made in a directory that is already open, so that no symlink is
 // followed while making it (CVE-2019-18837, CVE-2024-45310).
 func (b *birth) makeInRoot(a *program.Assembler, fd program.Reg, file string, directory bool, resolve uint64) {
+	b.makeOpen(a, fd, file, directory, 0, resolve)
+}
+
+// makeOpen is makeInRoot with more open flags.
+func (b *birth) makeOpen(a *program.Assembler, fd program.Reg, file string, directory bool, flags, resolve uint64) {
 	missing, done := a.NewLabel(), a.NewLabel()
-	b.openInRoot(a, fd, file, unix.O_PATH, resolve).On(unix.ENOENT, missing)
+	b.openInRoot(a, fd, file, unix.O_PATH|flags, resolve).On(unix.ENOENT, missing)
 	a.Jump(done)
 	a.Bind(missing)
 
@@ -55,7 +60,7 @@ func (b *birth) makeInRoot(a *program.Assembler, fd program.Reg, file string, di
 		}
 		if last {
 			a.Call(program.Discard, unix.SYS_CLOSE, dir.Arg())
-			b.openInRoot(a, fd, at, unix.O_PATH, resolve)
+			b.openInRoot(a, fd, at, unix.O_PATH|flags, resolve)
 			break
 		}
 		next := a.Reg()
@@ -94,7 +99,7 @@ func (b *birth) openRoot() []plan.Step {
 			if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 				return nil, &os.PathError{Op: "open", Path: b.rootfs, Err: unix.ENOTDIR}
 			}
-			fd, err := cloneTree(b.rootfs, true)
+			fd, err := b.openRootfs()
 			if err != nil {
 				return nil, err
 			}
@@ -107,6 +112,23 @@ func (b *birth) openRoot() []plan.Step {
 		},
 	}}
 }
+
+// openRootfs clones the tree of the rootfs; or opens it, where the container has
+// no mount namespace that it could be attached in.
+func (b *birth) openRootfs() (int, error) {
+	if b.ownMounts() {
+		return cloneTree(b.rootfs, true, 0)
+	}
+	fd, err := unix.Open(b.rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: b.rootfs, Err: err}
+	}
+	return fd, nil
+}
+
+// ownMounts says whether the container has a mount namespace, be it new or
+// joined. Without, nothing may be mounted: it would show up on the host.
+func (b *birth) ownMounts() bool { return b.ns.private(unix.CLONE_NEWNS) }
 
 // maxLinks is how many symbolic links a path may have, as in the kernel.
 const maxLinks = 40
@@ -161,9 +183,9 @@ func followDangling(root int, file string) string {
 
 // cloneTree makes a detached copy of the mount at the path (open_tree(2)), which
 // is recursive if asked, and cuts its propagation to the host: what the
-// container mounts must not show up there.
-func cloneTree(file string, recursive bool) (int, error) {
-	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
+// container mounts must not show up there. flags may be AT_SYMLINK_NOFOLLOW.
+func cloneTree(file string, recursive bool, flags uint) (int, error) {
+	flags |= unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
 	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
@@ -216,7 +238,7 @@ func (b *birth) openMasks() []plan.Step {
 		Field: "/linux/maskedPaths", By: plan.Runtime, Words: "open the host's /dev/null",
 		Reason: "the image's could be anything",
 		Do: func() (func() error, error) {
-			fd, err := cloneTree("/dev/null", false)
+			fd, err := cloneTree("/dev/null", false, 0)
 			if err != nil {
 				return nil, err
 			}
@@ -237,6 +259,9 @@ func (b *birth) openMasks() []plan.Step {
 // attachRoot mounts the rootfs over the root of the new mount namespace. The
 // host's tree lies below it and is gone with pivot_root.
 func (b *birth) attachRoot() []plan.Step {
+	if !b.ownMounts() {
+		return []plan.Step{zeroUmask()}
+	}
 	return []plan.Step{{
 		By: plan.Init, Words: "cut the propagation of mounts to the host",
 		Reason: "before the first mount, or the host would see it",
@@ -244,13 +269,21 @@ func (b *birth) attachRoot() []plan.Step {
 			a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, program.Const(unix.AT_FDCWD), a.String("/"),
 				program.Const(unix.AT_RECURSIVE), a.MountAttr(0, 0, unix.MS_SLAVE, 0), program.MountAttrSize).Note("/ slave")
 		},
-	}, {
+	}, zeroUmask(), {
 		Field: "/root/path", By: plan.Init, Words: "attach the root file system",
 		Assemble: func(a *program.Assembler) {
-			a.Call(program.Discard, unix.SYS_UMASK, program.Const(0))
+			b.overlay(a)
 			attach(a, b.root, program.Const(unix.AT_FDCWD), a.String("/"), unix.MOVE_MOUNT_F_EMPTY_PATH).Note("/")
 		},
 	}}
+}
+
+// zeroUmask lets what is made get exactly the mode that it is made with.
+func zeroUmask() plan.Step {
+	return plan.Step{
+		By: plan.Init, Words: "set the umask to 0 while the container is built",
+		Assemble: func(a *program.Assembler) { a.Call(program.Discard, unix.SYS_UMASK, program.Const(0)) },
+	}
 }
 
 // attach puts a detached mount on its target.
@@ -265,9 +298,10 @@ func attachAt(a *program.Assembler, mount program.Arg, target program.Reg) progr
 
 // enterRoot makes the rootfs the root directory and lets go of the host's tree.
 func (b *birth) enterRoot() []plan.Step {
-	if b.opt.noPivot {
+	if b.chroots() {
 		return []plan.Step{{
-			Field: "/root/path", By: plan.Init, Words: "change the root directory without pivot_root (--no-pivot)",
+			Field: "/root/path", By: plan.Init, Words: "change the root directory without pivot_root",
+			Reason: "asked for by --no-pivot, or there is no mount namespace to pivot in",
 			Assemble: func(a *program.Assembler) {
 				a.Call(program.Discard, unix.SYS_FCHDIR, b.root)
 				a.Call(program.Discard, unix.SYS_CHROOT, a.String(".")).Note(".")
@@ -290,9 +324,15 @@ func (b *birth) enterRoot() []plan.Step {
 	}}
 }
 
+// chroots says whether the root is changed by chroot(2) alone.
+func (b *birth) chroots() bool { return b.opt.noPivot || !b.ownMounts() }
+
 // cover masks paths, makes paths and the root read-only.
 func (b *birth) cover() []plan.Step {
 	var steps []plan.Step
+	if !b.ownMounts() {
+		return nil
+	}
 	if l := b.spec.Linux; l != nil {
 		for i, p := range l.ReadonlyPaths {
 			steps = append(steps, plan.Step{

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/mountopt"
 )
@@ -26,6 +27,18 @@ func unsupported(s *specs.Spec) []error {
 		refuse("/process/scheduler", p.Scheduler != nil)
 		refuse("/process/ioPriority", p.IOPriority != nil)
 		refuse("/process/execCPUAffinity", p.ExecCPUAffinity != nil)
+	}
+	if !namespacesOf(s).private(unix.CLONE_NEWNS) {
+		need := func(pointer string, asked bool) {
+			if asked {
+				faults = append(faults, fmt.Errorf("%s: needs a mount namespace: without one it would change the host", pointer))
+			}
+		}
+		need("/mounts", len(s.Mounts) > 0)
+		need("/root/readonly", s.Root.Readonly)
+		need("/process/terminal", s.Process != nil && s.Process.Terminal)
+		need("/linux/devices", s.Linux != nil && len(s.Linux.Devices) > 0)
+		need("/linux/rootfsPropagation", s.Linux != nil && s.Linux.RootfsPropagation != "")
 	}
 	if l := s.Linux; l != nil {
 		for i, ns := range l.Namespaces {
@@ -57,9 +70,6 @@ var unsupportedMountOptions = []struct {
 	{"idmap", func(o *mountopt.Options) bool { return o.IDMap == mountopt.IDMapTop }},
 	{"ridmap", func(o *mountopt.Options) bool { return o.IDMap == mountopt.IDMapTree }},
 	{"tmpcopyup", func(o *mountopt.Options) bool { return o.CopyUp }},
-	{"copy-symlink", func(o *mountopt.Options) bool { return o.CopySymlink }},
-	{"src-nofollow", func(o *mountopt.Options) bool { return o.SrcNoFollow }},
-	{"dest-nofollow", func(o *mountopt.Options) bool { return o.DestNoFollow }},
 }
 
 // unsupportedMount lists what one mount asks for and cannot get.
