@@ -92,7 +92,7 @@ func newApp() *cli.App {
 		},
 		Commands: []*cli.Command{
 			createCommand, deleteCommand, execCommand, explainCommand, featuresCommand, killCommand, listCommand,
-			pauseCommand, psCommand, resumeCommand,
+			eventsCommand, pauseCommand, psCommand, resumeCommand, updateCommand,
 			runCommand, specCommand, startCommand, stateCommand,
 		},
 		Action: func(c *cli.Context) error {
