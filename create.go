@@ -198,6 +198,12 @@ func (r *request) create() (_ *made, err error) {
 			err = withCleanup(err, undo.unwind())
 		}
 	}()
+	undo.push(func() error { // undone last: the container is gone then
+		if b.hooked {
+			b.poststop()
+		}
+		return nil
+	})
 	dir, err := r.store.Create(b.record(), raw)
 	if err != nil {
 		return nil, err
@@ -240,6 +246,11 @@ func withCleanup(err, cleanup error) error {
 func (m *made) finish(pidFile string) error {
 	if pidFile != "" {
 		if err := writePidFile(pidFile, m.child.Pid); err != nil {
+			return withCleanup(err, m.undo.unwind())
+		}
+	}
+	if !m.opt.wait {
+		if err := poststart(m.dir, m.spec); err != nil {
 			return withCleanup(err, m.undo.unwind())
 		}
 	}

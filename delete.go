@@ -74,7 +74,15 @@ func remove(store *state.Store, id string, force bool) error {
 	if err := removeCgroup(dir.Record); err != nil {
 		return err
 	}
-	return dir.Remove()
+	// Read before the entry goes; a config that cannot be read has no hooks to run.
+	s, _ := containerSpec(dir)
+	if err := dir.Remove(); err != nil {
+		return err
+	}
+	if s != nil && dir.Record.Phase == state.Ready {
+		runPoststop(dir.Record, s)
+	}
+	return nil
 }
 
 // end kills the first process and waits until it is gone.

@@ -257,7 +257,8 @@ func addCapabilities(p *specs.Process, names []string) {
 	p.Capabilities = &c
 }
 
-// openContainer opens the pidfd by which exec joins, of the container's first process.
+// openContainer opens the pidfd by which exec joins, of the container's first
+// process, and its root directory where that is not its mount namespace's.
 func (b *birth) openContainer() (func() error, error) {
 	fd, err := process.ID(b.dir.Record.Init).Open()
 	if errors.Is(err, unix.ESRCH) {
@@ -268,5 +269,13 @@ func (b *birth) openContainer() (func() error, error) {
 	}
 	b.opened = append(b.opened, fd)
 	b.containerFd = fd
+	if !b.dir.Record.NoPivot {
+		return nil, nil
+	}
+	file := fmt.Sprintf("/proc/%d/root", b.dir.Record.Init.Pid)
+	if b.containerRoot, err = unix.Open(file, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, &os.PathError{Op: "open", Path: file, Err: err}
+	}
+	b.opened = append(b.opened, b.containerRoot)
 	return nil, nil
 }

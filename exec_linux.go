@@ -89,15 +89,6 @@ func (b *birth) openContainerCgroup(sub string) []plan.Step {
 				}
 			}
 			b.cgroup = cg
-			if b.dir.Record.NoPivot {
-				file := fmt.Sprintf("/proc/%d/root", b.dir.Record.Init.Pid)
-				fd, err := unix.Open(file, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-				if err != nil {
-					return nil, &os.PathError{Op: "open", Path: file, Err: err}
-				}
-				b.opened = append(b.opened, fd)
-				b.containerRoot = fd
-			}
 			return nil, nil
 		},
 	}}

@@ -33,7 +33,7 @@ func supported() features.Features {
 	return features.Features{
 		OCIVersionMin: "1.0.0",
 		OCIVersionMax: specs.Version,
-		Hooks:         []string{},
+		Hooks:         hookKinds(),
 		MountOptions:  supportedMountOptions(),
 		Linux: &features.Linux{
 			Namespaces:      kinds,

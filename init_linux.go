@@ -43,6 +43,7 @@ type birth struct {
 	joins   bool // an exec: the container exists
 
 	root           program.Arg // the container's root directory
+	rootfsFd       int         // the clone of the rootfs, as the runtime has it
 	procFd, nullFd int
 	startFd        int // listening socket of a container that waits
 	nsFds          []int
@@ -55,6 +56,7 @@ type birth struct {
 	dir            *state.Dir
 	view           *seal.View
 	settled        bool
+	hooked         bool // the container has come so far that its hooks run
 	signals        *terminal.Signals
 	interrupt      <-chan os.Signal
 	launched       func() // called once init works
@@ -117,6 +119,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.console(true)...)
 	p.Add(b.finishMounts()...)
 	p.Add(b.makeWorkingDirectory()...)
+	p.Add(b.creationHooks()...)
 	p.Add(b.enterRoot()...)
 	p.Add(b.identity()...)
 	p.Add(b.sysctls()...)
@@ -130,6 +133,8 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.settle())
 	if b.opt.wait {
 		p.Add(b.waitForStart())
+	} else {
+		p.Add(b.startHooks()...)
 	}
 	p.Add(b.execute(found)...)
 	return p

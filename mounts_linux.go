@@ -123,6 +123,12 @@ func (m *mount) checkProc() error {
 func (b *birth) openSources() []plan.Step {
 	var steps []plan.Step
 	for _, m := range b.mounts {
+		if m.opt.CopyUp && m.Type == "tmpfs" {
+			steps = append(steps, plan.Step{
+				Field: m.field(), By: plan.Runtime, Words: "fill a tmpfs with a copy of " + m.dest, Name: m.name(),
+				Do: func() (func() error, error) { return nil, b.fillTmpfs(m) },
+			})
+		}
 		if !m.opt.Bind || m.opt.Remount || m.inRootfs != "" {
 			continue
 		}
@@ -291,6 +297,13 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 	}
 	at, mnt, mode := a.Reg(), a.Reg(), a.Reg()
 	b.makeInRoot(a, at, m.dest, true, resolve)
+	if m.copyUp >= 0 {
+		setAttributes(a, program.Const(m.copyUp), m)
+		attachAt(a, program.Const(m.copyUp), at).Note(m.dest)
+		closeFd(a, at)
+		a.Release(mnt, mode)
+		return
+	}
 	inherit := m.Type == "tmpfs" && !hasDatum(m.opt.Data, "mode")
 	if inherit {
 		a.Call(program.Discard, unix.SYS_STATX, at.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH),

@@ -104,7 +104,7 @@ func (b *birth) openRoot() []plan.Step {
 				return nil, err
 			}
 			b.opened = append(b.opened, fd)
-			b.root = program.Const(fd)
+			b.root, b.rootfsFd = program.Const(fd), fd
 			for _, m := range b.mounts {
 				m.dest = followDangling(fd, m.dest)
 			}
@@ -256,8 +256,9 @@ func (b *birth) openMasks() []plan.Step {
 	}}
 }
 
-// attachRoot mounts the rootfs over the root of the new mount namespace. The
-// host's tree lies below it and is gone with pivot_root.
+// attachRoot mounts the rootfs on itself in the new mount namespace, where hooks of
+// engines look for it. The host's tree around it is gone with pivot_root. Nothing
+// depends on the path: all later steps go by descriptor.
 func (b *birth) attachRoot() []plan.Step {
 	if !b.ownMounts() {
 		return []plan.Step{zeroUmask()}
@@ -273,7 +274,14 @@ func (b *birth) attachRoot() []plan.Step {
 		Field: "/root/path", By: plan.Init, Words: "attach the root file system",
 		Assemble: func(a *program.Assembler) {
 			b.overlay(a)
+			atRoot, done := a.NewLabel(), a.NewLabel()
+			attach(a, b.root, program.Const(unix.AT_FDCWD), a.String(b.rootfs), unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS).
+				Note(b.rootfs).On(unix.EACCES, atRoot)
+			a.Jump(done)
+			// Root of a user namespace may not be allowed that far.
+			a.Bind(atRoot)
 			attach(a, b.root, program.Const(unix.AT_FDCWD), a.String("/"), unix.MOVE_MOUNT_F_EMPTY_PATH).Note("/")
+			a.Bind(done)
 		},
 	}}
 }
@@ -303,6 +311,11 @@ func (b *birth) enterRoot() []plan.Step {
 			Field: "/root/path", By: plan.Init, Words: "change the root directory without pivot_root",
 			Reason: "asked for by --no-pivot, or there is no mount namespace to pivot in",
 			Assemble: func(a *program.Assembler) {
+				if b.ownMounts() {
+					// Over the root of the namespace, so that whoever joins it finds
+					// the container's files and not the host's. It may be there already.
+					attach(a, b.root, program.Const(unix.AT_FDCWD), a.String("/"), unix.MOVE_MOUNT_F_EMPTY_PATH).Note("/").Tolerate(unix.EINVAL, unix.ELOOP)
+				}
 				a.Call(program.Discard, unix.SYS_FCHDIR, b.root)
 				a.Call(program.Discard, unix.SYS_CHROOT, a.String(".")).Note(".")
 				a.Call(program.Discard, unix.SYS_CHDIR, a.String("/")).Note("/")

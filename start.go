@@ -55,6 +55,13 @@ func start(store *state.Store, id string) error {
 	if !dir.Record.HasProcess {
 		return errors.New("/process: required to start: the config has no process")
 	}
+	s, err := containerSpec(dir)
+	if err != nil {
+		return err
+	}
+	if err := runStartHooks(dir, s); err != nil {
+		return withCleanup(err, end(dir.Record))
+	}
 	conn, err := dial(dir)
 	if err != nil {
 		return fmt.Errorf("cannot reach the container's first process: %w", err)
@@ -75,7 +82,7 @@ func start(store *state.Store, id string) error {
 		}
 		return &stepFailure{plan.Step{Field: "/process/args", Words: "execute"}, f}
 	}
-	return nil
+	return poststart(dir, s)
 }
 
 // socketPath names start.sock through the open directory: a socket's address has

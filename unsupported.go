@@ -20,7 +20,6 @@ func unsupported(s *specs.Spec) []error {
 			faults = append(faults, fmt.Errorf("%s: not supported yet", pointer))
 		}
 	}
-	refuse("/hooks", s.Hooks != nil && hookCount(s.Hooks) > 0)
 	if p := s.Process; p != nil {
 		refuse("/process/apparmorProfile", p.ApparmorProfile != "")
 		refuse("/process/selinuxLabel", p.SelinuxLabel != "")
@@ -53,10 +52,6 @@ func unsupported(s *specs.Spec) []error {
 	return faults
 }
 
-func hookCount(h *specs.Hooks) int {
-	return len(h.Prestart) + len(h.CreateRuntime) + len(h.CreateContainer) + len(h.StartContainer) + len(h.Poststart) + len(h.Poststop) //nolint:staticcheck // prestart is deprecated, not gone
-}
-
 // unsupportedNamespace says which kinds of namespace are still to come.
 func unsupportedNamespace(kind specs.LinuxNamespaceType) bool {
 	return kind == specs.UserNamespace || kind == specs.TimeNamespace
@@ -69,7 +64,6 @@ var unsupportedMountOptions = []struct {
 }{
 	{"idmap", func(o *mountopt.Options) bool { return o.IDMap == mountopt.IDMapTop }},
 	{"ridmap", func(o *mountopt.Options) bool { return o.IDMap == mountopt.IDMapTree }},
-	{"tmpcopyup", func(o *mountopt.Options) bool { return o.CopyUp }},
 }
 
 // unsupportedMount lists what one mount asks for and cannot get.

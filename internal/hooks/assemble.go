@@ -64,6 +64,9 @@ func (r Runner) assemble(h specs.Hook, s *streams) (*program.Program, error) {
 // join emits how a process gets into the namespaces.
 func (n *Namespaces) join(a *program.Assembler) {
 	c := program.Const[int]
+	if n.Before != nil {
+		n.Before(a)
+	}
 	// Before the first namespace: from then on, others may look at this process.
 	// execve(2) sets it back.
 	a.Call(program.Discard, unix.SYS_PRCTL, c(unix.PR_SET_DUMPABLE), c(0), c(0), c(0), c(0)).Note("PR_SET_DUMPABLE")
@@ -76,6 +79,6 @@ func (n *Namespaces) join(a *program.Assembler) {
 	}
 	if n.Flags&unix.CLONE_NEWPID != 0 {
 		// Only children are in the namespace that setns gives (pid_namespaces(7)).
-		a.Fork(pidSlot)
+		a.Fork(pidSlot, -1)
 	}
 }

@@ -60,6 +60,9 @@ type Namespaces struct {
 	// Clone says how the hook's process comes into the container's cgroup; its
 	// Flags must be zero. Nil leaves it in the runtime's.
 	Clone *program.Options
+	// Before prepends what the hook's process does before it joins, while nobody
+	// in the namespaces can see it.
+	Before func(*program.Assembler)
 	// Confine appends what takes privileges away from the hook: a program that
 	// comes out of the container's image must not have more of them than the
 	// container's own process. It runs after all else; only execve(2) follows.
@@ -81,6 +84,10 @@ func (r Runner) Run(h specs.Hook, state []byte) error {
 	return nil
 }
 
+// longest is the longest time limit that makes a difference, in seconds: 100 years.
+// Beyond, arithmetic would overflow.
+const longest = 100 * 365 * 24 * 3600
+
 func (r Runner) run(h specs.Hook, state []byte) error {
 	if !path.IsAbs(h.Path) {
 		return errors.New("the path is not absolute")
@@ -90,7 +97,7 @@ func (r Runner) run(h specs.Hook, state []byte) error {
 		if *h.Timeout <= 0 {
 			return fmt.Errorf("a timeout of %d s: it must be greater than zero", *h.Timeout)
 		}
-		limit = time.Duration(*h.Timeout) * time.Second
+		limit = time.Duration(min(*h.Timeout, longest)) * time.Second
 	}
 	s, err := r.openStreams(state)
 	if err != nil {

@@ -3,6 +3,7 @@ package hooks
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -30,7 +31,9 @@ func TestArguments(t *testing.T) {
 		env  []string
 		want func([]string) bool
 	}{
-		{"absent", nil, func(e []string) bool { return slices.Equal(e, os.Environ()) && slices.Contains(e, "OF_THE_RUNTIME=yes") }},
+		{"absent", nil, func(e []string) bool {
+			return slices.Equal(e, os.Environ()) && slices.Contains(e, "OF_THE_RUNTIME=yes")
+		}},
 		{"empty", []string{}, func(e []string) bool { return len(e) == 0 }},
 		{"given", []string{"B=2", "A=1", "A=1", "noequals", "=x"}, func(e []string) bool {
 			return slices.Equal(e, []string{"B=2", "A=1", "A=1", "noequals", "=x"})
@@ -299,7 +302,7 @@ func TestInTime(t *testing.T) {
 		if err := (Runner{}).Run(specs.Hook{Path: "/bin/true", Timeout: seconds(60)}, nil); err != nil {
 			t.Error(err)
 		}
-		err := Runner{}.Run(specs.Hook{Path: "/bin/false", Timeout: seconds(1 << 33)}, nil)
+		err := Runner{}.Run(specs.Hook{Path: "/bin/false", Timeout: seconds(math.MaxInt)}, nil)
 		if err == nil || err.Error() != "hook /bin/false: exit status 1" {
 			t.Error(err)
 		}
