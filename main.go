@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
@@ -40,8 +41,20 @@ func main() {
 }
 
 // run is the one place where errors meet the user.
-func run(args []string) int {
+func run(args []string) (status int) {
+	defer func() {
+		// An engine reads the log and not the trace: it must not find nothing.
+		if p := recover(); p != nil {
+			log.Error(fmt.Sprintf("internal error: %v", p))
+			fmt.Fprintf(os.Stderr, "oci-mini: internal error: %v\n%s", p, debug.Stack())
+			status = 2
+		}
+	}()
 	app := newApp()
+	app.Flags = quickFlags(app.Flags)
+	for _, c := range app.Commands {
+		c.Flags = quickFlags(c.Flags)
+	}
 	app.Before = func(c *cli.Context) (err error) {
 		debug := c.Bool("debug") || c.String("log-level") == "debug"
 		log, err = runlog.Open(c.String("log"), c.String("log-format"), debug)
@@ -63,9 +76,9 @@ func run(args []string) int {
 		text += "; hint: " + h
 	}
 	log.Error(text)
-	var status *statusError
-	if errors.As(err, &status) {
-		return status.status
+	var own *statusError
+	if errors.As(err, &own) {
+		return own.status
 	}
 	return 1
 }
@@ -75,11 +88,13 @@ func newApp() *cli.App {
 		fmt.Fprintf(c.App.Writer, "oci-mini version %s\ncommit: %s\nspec: %s\ngo: %s\n", version, commit, specs.Version, runtime.Version())
 	}
 	return &cli.App{
-		Name:           "oci-mini",
-		Usage:          "run containers as the OCI runtime specification says",
-		Version:        version,
-		ExitErrHandler: func(*cli.Context, error) {}, // run prints them
-		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return err },
+		Name: "oci-mini",
+		// A repeated flag is the way to give several values: one may hold a comma.
+		DisableSliceFlagSeparator: true,
+		Usage:                     "run containers as the OCI runtime specification says",
+		Version:                   version,
+		ExitErrHandler:            func(*cli.Context, error) {}, // run prints them
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return err },
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "debug", Usage: "write debug records to the log"},
 			&cli.StringFlag{Name: "log", Usage: "append records to this `FILE`"},
