@@ -100,6 +100,7 @@ func (b *birth) makeCgroup() []plan.Step {
 	}
 	steps := []plan.Step{{
 		Field: field, By: plan.Runtime, Words: "make the cgroup " + strings.Join(c.dirs.Paths(), ", "),
+		Shell: b.typed(c.shellMake),
 		Do: func() (func() error, error) {
 			cg, err := c.dirs.Create(cgroup.Controllers(append(append([]cgroup.Write(nil), c.before...), c.after...)), statisticsControllers)
 			if err != nil {
@@ -118,6 +119,7 @@ func (b *birth) makeCgroup() []plan.Step {
 			Words:  fmt.Sprintf("set the device filter of %d rules", c.deviceRules),
 			Detail: "the config's rules, then those that allow the default devices",
 			Reason: "an absent list denies every other device",
+			Shell:  b.typed(c.shellDeviceFilter),
 			Do:     func() (func() error, error) { return nil, b.filterDevices() },
 		})
 	}
@@ -150,7 +152,8 @@ func (b *birth) limitCgroup() []plan.Step {
 func (b *birth) cgroupWrite(w cgroup.Write) plan.Step {
 	return plan.Step{
 		Field: w.Field, By: plan.Runtime, Words: fmt.Sprintf("write %s to %s", w.Value, w.File),
-		Do: func() (func() error, error) { return nil, b.cgroup.WriteAll([]cgroup.Write{w}) },
+		Shell: b.typed(func() []string { return b.cgroups.shellLimit(w) }),
+		Do:    func() (func() error, error) { return nil, b.cgroup.WriteAll([]cgroup.Write{w}) },
 	}
 }
 

@@ -31,6 +31,7 @@ func (b *birth) console(first bool) []plan.Step {
 	}
 	return []plan.Step{{
 		Field: "/process/terminal", By: plan.Init, Words: words,
+		Shell: b.remark("a shell cannot: the caller's terminal is used"),
 		Assemble: func(a *program.Assembler) {
 			master, b.slave = a.Reg(), a.Reg()
 			b.openInRoot(a, master, "/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, 0)
@@ -55,6 +56,7 @@ func (b *birth) console(first bool) []plan.Step {
 		},
 	}, {
 		Field: "/process/terminal", By: plan.Runtime, Words: "take the pty's master",
+		Shell: b.remark("there is none"),
 		Do: func() (func() error, error) {
 			fd, err := takeFd(b.child.Pidfd, b.child.Value(valueMaster))
 			if err != nil {
@@ -65,6 +67,7 @@ func (b *birth) console(first bool) []plan.Step {
 		},
 	}, {
 		Field: "/process/terminal", By: plan.Init, Words: "make the pty the controlling terminal and the standard streams",
+		Shell: b.remark("the caller's streams are kept"),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_IOCTL, b.slave.Arg(), program.Const(unix.TIOCSCTTY), program.Const(0)).Note("TIOCSCTTY")
 			for fd := range 3 {
@@ -95,6 +98,7 @@ func (b *birth) standardStreams() []plan.Step {
 	}
 	return []plan.Step{{
 		Field: "/process/user/uid", By: plan.Init, Words: "give the standard streams to the user",
+		Shell: b.typed(func() []string { return shellOwnStreams(owned, uid) }),
 		Assemble: func(a *program.Assembler) {
 			for _, fd := range owned {
 				a.Call(program.Discard, unix.SYS_FCHOWN, program.Const(fd), program.Const(uid), program.Const(uint32(1<<32-1))).

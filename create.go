@@ -24,6 +24,7 @@ var birthFlags = []cli.Flag{
 	&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "`DIR` of the bundle", DefaultText: "current directory"},
 	&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "read this `FILE` instead of the bundle's config.json"},
 	&cli.StringFlag{Name: "console-socket", Usage: "send the pty's master to this AF_UNIX `SOCKET`"},
+	&cli.StringFlag{Name: "pidfd-socket", Usage: "send the first process's pidfd to this AF_UNIX `SOCKET`"},
 	&cli.StringFlag{Name: "pid-file", Usage: "write the first process's pid to this `FILE`"},
 	&cli.GenericFlag{Name: "overlay", Value: &overlayFlag{}, Usage: "leave the rootfs as it is: changes go to a tmpfs, or are kept in `DIR` (--overlay=DIR)"},
 	&cli.BoolFlag{Name: "no-pivot", Usage: "change the root without pivot_root, for an initramfs"},
@@ -48,7 +49,7 @@ var createCommand = &cli.Command{
 		if err != nil {
 			return failed(c, r.id, err)
 		}
-		return failed(c, r.id, made.finish(r.pidFile))
+		return failed(c, r.id, made.finish(r))
 	},
 }
 
@@ -59,6 +60,7 @@ type request struct {
 	bundle        string
 	config        string
 	pidFile       string
+	pidfdSocket   string
 	cgroupManager string
 	detach        bool
 	opt           birthOptions
@@ -69,7 +71,7 @@ func requestOf(c *cli.Context) (*request, error) {
 	if err := arguments(c, 0, 2); err != nil {
 		return nil, err
 	}
-	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), cgroupManager: c.String("cgroup-manager")}
+	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), pidfdSocket: c.String("pidfd-socket"), cgroupManager: c.String("cgroup-manager")}
 	var err error
 	if r.bundle, r.id, err = bundleAndID(c.Args().Slice(), c.String("bundle")); err != nil {
 		return nil, err
@@ -90,7 +92,7 @@ func requestOf(c *cli.Context) (*request, error) {
 		}
 	}
 	if r.opt.preserveFds < 0 {
-		return nil, errors.New("--preserve-fds: a number of descriptors cannot be negative")
+		return nil, errNegativeFds
 	}
 	return r, nil
 }
@@ -167,7 +169,7 @@ func (r *request) create() (_ *made, err error) {
 	if s.Process == nil && !r.opt.wait {
 		return nil, errors.New("/process: required to run: the config has no process")
 	}
-	if err := checkPreserved(r.opt.preserveFds); err != nil {
+	if err := r.opt.passFds(); err != nil {
 		return nil, err
 	}
 	h, err := thisHost(r.cgroupManager)
@@ -222,18 +224,6 @@ func (r *request) create() (_ *made, err error) {
 	return &made{b, dir, undo}, nil
 }
 
-// checkPreserved makes sure that all descriptors to pass on are there: behind a
-// hole, every later one would have the wrong number.
-func checkPreserved(n int) error {
-	for fd := 3; fd < 3+n; fd++ {
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || flags&unix.FD_CLOEXEC != 0 {
-			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", n, fd)
-		}
-	}
-	return nil
-}
-
 // withCleanup keeps the error of the failure in front of those of the cleaning up.
 func withCleanup(err, cleanup error) error {
 	if cleanup == nil {
@@ -242,12 +232,11 @@ func withCleanup(err, cleanup error) error {
 	return fmt.Errorf("%w; %w", err, cleanup)
 }
 
-// finish writes the pid file, last, and lets go of the container.
-func (m *made) finish(pidFile string) error {
-	if pidFile != "" {
-		if err := writePidFile(pidFile, m.child.Pid); err != nil {
-			return withCleanup(err, m.undo.unwind())
-		}
+// finish tells the caller which process it is, the pid file last, and lets go of
+// the container.
+func (m *made) finish(r *request) error {
+	if err := m.announce(r.pidFile, r.pidfdSocket, "standard"); err != nil {
+		return withCleanup(err, m.undo.unwind())
 	}
 	if !m.opt.wait {
 		if err := poststart(m.dir, m.spec); err != nil {
@@ -281,7 +270,14 @@ func (b *birth) record() *state.Record {
 		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID), NoPivot: b.chroots(),
 	}
 	if b.cgroups != nil {
-		rec.Cgroup.Manager, rec.Cgroup.Dirs = "cgroupfs", b.cgroups.dirs.Paths()
+		rec.Cgroup.Manager = "cgroupfs"
+		for _, dir := range b.cgroups.dirs.Paths() {
+			// What exists already may be somebody else's: delete must not clear
+			// it out after a runtime that died before it knew (see settle).
+			if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+				rec.Cgroup.Dirs = append(rec.Cgroup.Dirs, dir)
+			}
+		}
 	}
 	if self, err := process.Self(); err == nil {
 		rec.Creator = state.Process(self)

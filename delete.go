@@ -24,13 +24,18 @@ var deleteCommand = &cli.Command{
 	ArgsUsage: "ID",
 	Flags: []cli.Flag{
 		&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill the container first; a missing one is no error"},
+		regexFlag,
 	},
 	Action: func(c *cli.Context) error {
 		if err := arguments(c, 1, 1); err != nil {
 			return err
 		}
 		id, force := c.Args().First(), c.Bool("force")
-		err := remove(storeOf(c), id, force)
+		store := storeOf(c)
+		if c.Bool("regex") {
+			return failed(c, "", eachMatch(store, id, func(id string) error { return remove(store, id, force) }))
+		}
+		err := remove(store, id, force)
 		if force && errors.Is(err, state.ErrNotExist) {
 			return nil
 		}

@@ -47,8 +47,26 @@ func (b *birth) devices() []plan.Step {
 	if b.spec.Linux != nil {
 		listed = b.spec.Linux.Devices
 	}
-	steps := []plan.Step{{
+	var steps []plan.Step
+	if b.ownUsers() {
+		steps = b.bindDevices()
+	} else {
+		steps = append(steps, b.makeDefaultDevices(listed))
+	}
+	for i, d := range listed {
+		if b.ownUsers() && d.Type != "p" {
+			continue // bound
+		}
+		steps = append(steps, b.makeDevice(i, d))
+	}
+	return append(steps, b.links())
+}
+
+// makeDefaultDevices makes those default devices that the config does not list.
+func (b *birth) makeDefaultDevices(listed []specs.LinuxDevice) plan.Step {
+	return plan.Step{
 		By: plan.Init, Words: "make the default devices null, zero, full, random, urandom and tty in /dev",
+		Shell: b.typed(func() []string { return shellDefaultDevices(listed) }),
 		Assemble: func(a *program.Assembler) {
 			dev := a.Reg()
 			b.makeInRoot(a, dev, "/dev", true, 0)
@@ -59,33 +77,35 @@ func (b *birth) devices() []plan.Step {
 			}
 			closeFd(a, dev)
 		},
-	}}
-	for i, d := range listed {
-		kind := map[string]uint32{"c": unix.S_IFCHR, "u": unix.S_IFCHR, "b": unix.S_IFBLK, "p": unix.S_IFIFO}[d.Type]
-		mode := uint32(0o666)
-		if d.FileMode != nil {
-			mode = uint32(*d.FileMode) & 0o7777
-		}
-		var uid, gid uint32
-		if d.UID != nil {
-			uid = *d.UID
-		}
-		if d.GID != nil {
-			gid = *d.GID
-		}
-		file := path.Clean("/" + d.Path)
-		steps = append(steps, plan.Step{
-			Field: fmt.Sprintf("/linux/devices/%d", i), By: plan.Init,
-			Words: fmt.Sprintf("make the device %s (%s %d:%d, mode %04o)", file, d.Type, d.Major, d.Minor, mode),
-			Assemble: func(a *program.Assembler) {
-				dir := a.Reg()
-				b.makeInRoot(a, dir, path.Dir(file), true, 0)
-				b.mknod(a, dir, path.Base(file), kind|mode, d.Major, d.Minor, uid, gid)
-				closeFd(a, dir)
-			},
-		})
 	}
-	return append(steps, b.links())
+}
+
+// makeDevice makes one entry of /linux/devices.
+func (b *birth) makeDevice(i int, d specs.LinuxDevice) plan.Step {
+	kind := map[string]uint32{"c": unix.S_IFCHR, "u": unix.S_IFCHR, "b": unix.S_IFBLK, "p": unix.S_IFIFO}[d.Type]
+	mode := uint32(0o666)
+	if d.FileMode != nil {
+		mode = uint32(*d.FileMode) & 0o7777
+	}
+	var uid, gid uint32
+	if d.UID != nil {
+		uid = *d.UID
+	}
+	if d.GID != nil {
+		gid = *d.GID
+	}
+	file := path.Clean("/" + d.Path)
+	return plan.Step{
+		Field: fmt.Sprintf("/linux/devices/%d", i), By: plan.Init,
+		Words: fmt.Sprintf("make the device %s (%s %d:%d, mode %04o)", file, d.Type, d.Major, d.Minor, mode),
+		Shell: b.typed(func() []string { return shellMknod(file, d.Type, mode, d.Major, d.Minor, uid, gid) }),
+		Assemble: func(a *program.Assembler) {
+			dir := a.Reg()
+			b.makeInRoot(a, dir, path.Dir(file), true, 0)
+			b.mknod(a, dir, path.Base(file), kind|mode, d.Major, d.Minor, uid, gid)
+			closeFd(a, dir)
+		},
+	}
 }
 
 func listsDevice(list []specs.LinuxDevice, file string) bool {
@@ -135,6 +155,7 @@ func (b *birth) mknod(a *program.Assembler, dir program.Reg, name string, mode u
 func (b *birth) links() plan.Step {
 	return plan.Step{
 		By: plan.Init, Words: "make the links fd, stdin, stdout, stderr, core and ptmx in /dev",
+		Shell: b.typed(shellLinks),
 		Assemble: func(a *program.Assembler) {
 			dev := a.Reg()
 			b.openInRoot(a, dev, "/dev", unix.O_PATH|unix.O_DIRECTORY, 0)

@@ -116,6 +116,8 @@ func hint(err error) string {
 		return "the search goes along the PATH in /process/env, inside the container"
 	case errors.Is(err, unix.ENOSPC) && nr == unix.SYS_MOVE_MOUNT:
 		return "the limit of mounts is /proc/sys/fs/mount-max"
+	case errors.Is(err, unix.ENOSPC) && strings.Contains(text, "/cpuset"):
+		return "a cpuset takes processes once its cpuset.cpus and cpuset.mems are set"
 	case strings.Contains(text, "clone3") && errno == unix.EPERM:
 		return "new namespaces other than user need CAP_SYS_ADMIN"
 	case strings.Contains(text, "clone3") && errno == unix.ENOSYS:

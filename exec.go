@@ -22,29 +22,44 @@ import (
 // engines expect it; the program's own statuses are the others.
 const exitExecFailed = 255
 
+// The values of the flags that may be repeated.
+var (
+	execEnv, execCaps cli.StringSlice
+	execGids          cli.Int64Slice
+)
+
+// repeatable are the flags that a caller may give by both of their names at once, which
+// the library refuses for an alias: so the short names are flags of their own, with
+// the same destination.
+var repeatable = []cli.Flag{
+	&cli.StringSliceFlag{Name: "env", Destination: &execEnv, Usage: "set `NAME=VALUE`, over the config's (also -e)"},
+	&cli.StringSliceFlag{Name: "e", Destination: &execEnv, Hidden: true},
+	&cli.Int64SliceFlag{Name: "additional-gids", Destination: &execGids, Usage: "another `GID` (also -g)"},
+	&cli.Int64SliceFlag{Name: "g", Destination: &execGids, Hidden: true},
+	&cli.StringSliceFlag{Name: "cap", Destination: &execCaps, Usage: "add this `CAPABILITY` (also -c)"},
+	&cli.StringSliceFlag{Name: "c", Destination: &execCaps, Hidden: true},
+}
+
 var execCommand = &cli.Command{
 	Name:      "exec",
 	Usage:     "execute another process in a container",
 	ArgsUsage: "ID [COMMAND [ARG...]]",
-	Flags: []cli.Flag{
+	Flags: append(repeatable, []cli.Flag{
 		&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "read the process from this JSON `FILE`"},
 		&cli.StringFlag{Name: "console-socket", Usage: "send the pty's master to this AF_UNIX `SOCKET`"},
 		&cli.StringFlag{Name: "pidfd-socket", Usage: "send the process's pidfd to this AF_UNIX `SOCKET`"},
 		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return as soon as the process runs"},
 		&cli.StringFlag{Name: "pid-file", Usage: "write the process's pid to this `FILE`"},
 		&cli.StringFlag{Name: "cwd", Usage: "working `DIR` inside the container"},
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`, over the config's"},
 		&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give it a pty"},
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`UID[:GID]` to run as"},
-		&cli.Int64SliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "another `GID`"},
 		&cli.StringFlag{Name: "process-label", Usage: "SELinux `LABEL`"},
 		&cli.StringFlag{Name: "apparmor", Usage: "AppArmor `PROFILE`"},
 		&cli.BoolFlag{Name: "no-new-privs", Usage: "forbid gaining privileges by execve"},
-		&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add this `CAPABILITY`"},
 		&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` more descriptors, from 3 on"},
-		&cli.StringFlag{Name: "cgroup", Usage: "run in this `PATH` below the container's cgroup"},
+		&cli.StringSliceFlag{Name: "cgroup", Usage: "run in this `PATH` below the container's cgroup; CONTROLLER[,CONTROLLER...]:PATH is for those of cgroup v1 alone"},
 		&cli.BoolFlag{Name: "ignore-paused", Usage: "also in a paused container"},
-	},
+	}...),
 	Action: func(c *cli.Context) error {
 		if err := arguments(c, 1, -1); err != nil {
 			return err
@@ -89,6 +104,10 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	subs, err := subCgroups(c.StringSlice("cgroup"))
+	if err != nil {
+		return 0, err
+	}
 	if s.Process, err = execProcess(c, s.Process); err != nil {
 		return 0, err
 	}
@@ -96,16 +115,15 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err := checkTerminal(s, detach, c.String("console-socket")); err != nil {
 		return 0, err
 	}
-	preserve := c.Int("preserve-fds")
-	if err := checkPreserved(preserve); err != nil {
+	opt, err := execOptions(c, dir)
+	if err != nil {
 		return 0, err
 	}
 	h, err := thisHost("disabled") // the container has its cgroup
 	if err != nil {
 		return 0, err
 	}
-	b, err := newBirth(id, dir.Record.Bundle, dir.Record.Rootfs, s, h,
-		birthOptions{preserveFds: preserve, consoleSocket: c.String("console-socket")})
+	b, err := newBirth(id, dir.Record.Bundle, dir.Record.Rootfs, s, h, opt)
 	if err != nil {
 		return 0, err
 	}
@@ -123,12 +141,15 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 			err = withCleanup(err, undo.unwind())
 		}
 	}()
-	p := b.execPlan(c.String("cgroup"))
+	p := b.execPlan(subs)
 	if err := b.carryOut(p, undo); err != nil {
+		if endedMeanwhile(dir.Record) {
+			err = fmt.Errorf("cannot exec in a stopped container: it ended meanwhile: %w", err)
+		}
 		return 0, err
 	}
 	started := func() error {
-		if err := b.announce(c.String("pid-file"), c.String("pidfd-socket")); err != nil {
+		if err := b.announce(c.String("pid-file"), c.String("pidfd-socket"), "setns"); err != nil {
 			return err
 		}
 		undo.release()
@@ -141,17 +162,42 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	return b.attend(started)
 }
 
-// announce tells the caller which process it is, once it runs.
-func (b *birth) announce(pidFile, pidfdSocket string) error {
+// announce tells the caller which process it is: by its pidfd, sent under the name
+// that callers know, and by the pid file, for which others may be waiting.
+func (b *birth) announce(pidFile, pidfdSocket, name string) error {
 	if pidfdSocket != "" {
-		if err := terminal.SendFd(pidfdSocket, b.child.Pidfd, "setns"); err != nil {
-			return err
+		if err := terminal.SendFd(pidfdSocket, b.child.Pidfd, name); err != nil {
+			return fmt.Errorf("--pidfd-socket: %w", err)
 		}
 	}
 	if pidFile == "" {
 		return nil
 	}
 	return writePidFile(pidFile, b.child.Pid)
+}
+
+// endedMeanwhile says whether the container has ended, or is about to: a first process
+// waits for all others of its pid namespace, which somebody has to collect, but its
+// namespaces are gone by then. What fails without them has a different errno at each
+// place, of which ENOMEM for a fork is the strangest.
+func endedMeanwhile(r *state.Record) bool {
+	if !process.ID(r.Init).Alive() {
+		return true
+	}
+	_, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", r.Init.Pid))
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+}
+
+// execOptions are the options of a birth that exec has too.
+func execOptions(c *cli.Context, dir *state.Dir) (birthOptions, error) {
+	opt := birthOptions{
+		preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
+		passwdRoot: fmt.Sprintf("/proc/%d/root", dir.Record.Init.Pid),
+	}
+	if opt.preserveFds < 0 {
+		return opt, errNegativeFds
+	}
+	return opt, opt.passFds()
 }
 
 // containerSpec is the config as it was when the container was created: later
@@ -188,7 +234,7 @@ func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) 
 	}
 	p.Args = c.Args().Tail()
 	p.Terminal, p.ConsoleSize = c.Bool("tty"), nil
-	p.Env = append(append([]string(nil), p.Env...), c.StringSlice("env")...)
+	p.Env = append(append([]string(nil), p.Env...), execEnv.Value()...)
 	if cwd := c.String("cwd"); cwd != "" {
 		p.Cwd = cwd
 	}
@@ -206,13 +252,13 @@ func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) 
 			return nil, err
 		}
 	}
-	for _, gid := range c.Int64Slice("additional-gids") {
+	for _, gid := range execGids.Value() {
 		if gid < 0 || gid >= 1<<32-1 {
 			return nil, fmt.Errorf("--additional-gids: %d is not a group id", gid)
 		}
 		p.User.AdditionalGids = append(append([]uint32(nil), p.User.AdditionalGids...), uint32(gid))
 	}
-	if names := c.StringSlice("cap"); len(names) > 0 {
+	if names := execCaps.Value(); len(names) > 0 {
 		addCapabilities(p, names)
 	}
 	return p, spec.ValidateProcess(p)
@@ -261,9 +307,6 @@ func addCapabilities(p *specs.Process, names []string) {
 // process, and its root directory where that is not its mount namespace's.
 func (b *birth) openContainer() (func() error, error) {
 	fd, err := process.ID(b.dir.Record.Init).Open()
-	if errors.Is(err, unix.ESRCH) {
-		return nil, errors.New("cannot exec in a stopped container")
-	}
 	if err != nil {
 		return nil, err
 	}

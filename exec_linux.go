@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -14,12 +15,11 @@ import (
 )
 
 // execPlan is the birth of another process in a container: the surroundings are
-// there, so it joins them and becomes the process. sub is a path below the
-// container's cgroup, or "".
-func (b *birth) execPlan(sub string) *plan.Plan {
+// there, so it joins them and becomes the process.
+func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	p := &plan.Plan{}
 	p.Add(plan.Step{By: plan.Runtime, Words: "open the container's first process", Do: b.openContainer})
-	p.Add(b.openContainerCgroup(sub)...)
+	p.Add(b.openContainerCgroup(subs)...)
 	p.Add(b.openHostProc()...)
 	p.AddClone(plan.Step{
 		By: plan.Runtime, Words: "clone a process",
@@ -53,6 +53,9 @@ func (b *birth) joinContainer() []plan.Step {
 			if flags != 0 {
 				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.containerFd), program.Const(flags)).Note("of the container")
 			}
+			if flags&unix.CLONE_NEWUSER != 0 {
+				becomeRoot(a)
+			}
 			if b.dir.Record.NoPivot {
 				// Its root is below that of its mount namespace.
 				a.Call(program.Discard, unix.SYS_FCHDIR, program.Const(b.containerRoot)).Note("the container's root")
@@ -65,41 +68,71 @@ func (b *birth) joinContainer() []plan.Step {
 	}}
 }
 
+// subCgroups reads the values of exec --cgroup: one PATH for every hierarchy, or any
+// number of CONTROLLER[,CONTROLLER...]:PATH for those of cgroup v1. The result is as
+// [cgroup.Cgroup.Descend] takes it.
+func subCgroups(values []string) (map[string]string, error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	paths := make(map[string]string, len(values))
+	for _, value := range values {
+		names, sub, found := strings.Cut(value, ":")
+		if !found {
+			if len(values) > 1 {
+				return nil, fmt.Errorf("--cgroup %s: beside another --cgroup it must name its controllers, as CONTROLLER:PATH", value)
+			}
+			return map[string]string{"": value}, nil
+		}
+		for name := range strings.SplitSeq(names, ",") {
+			name = strings.TrimPrefix(name, "name=") // as /proc/PID/cgroup has it
+			if name == "" {
+				return nil, fmt.Errorf("--cgroup %s: a controller's name is empty", value)
+			}
+			if _, twice := paths[name]; twice {
+				return nil, fmt.Errorf("--cgroup %s: controller %s has a path already", value, name)
+			}
+			paths[name] = sub
+		}
+	}
+	return paths, nil
+}
+
 // openContainerCgroup opens the cgroup that the process is born in: the
 // container's, or where its first process has gone below that, since a cgroup v2
 // with children that have controllers takes no processes.
-func (b *birth) openContainerCgroup(sub string) []plan.Step {
+func (b *birth) openContainerCgroup(subs map[string]string) []plan.Step {
 	dirs := b.dir.Record.Cgroup.Dirs
-	if len(dirs) == 0 {
+	if len(dirs) == 0 && len(subs) == 0 {
 		return nil
 	}
 	return []plan.Step{{
 		Field: "/linux/cgroupsPath", By: plan.Runtime, Words: "open the container's cgroup",
 		Do: func() (func() error, error) {
-			cg, err := cgroup.OpenExisting(b.execDirs(dirs, sub))
+			if len(dirs) == 0 {
+				return nil, errors.New("--cgroup: the container was created without a cgroup")
+			}
+			if len(subs) == 0 {
+				dirs = b.execDirs(dirs)
+			}
+			cg, err := cgroup.OpenExisting(dirs)
 			if err != nil {
 				return nil, err
 			}
-			if sub != "" {
-				whole := cg
-				cg, err = whole.Sub(sub)
-				whole.Close()
-				if err != nil {
-					return nil, fmt.Errorf("--cgroup: %w", err)
-				}
-			}
 			b.cgroup = cg
+			if len(subs) == 0 {
+				return nil, nil
+			}
+			if err := cg.Descend(subs); err != nil {
+				return nil, fmt.Errorf("--cgroup: %w", err)
+			}
 			return nil, nil
 		},
 	}}
 }
 
-// execDirs follows the first process into a sub-cgroup, on v2 and unless one was
-// asked for.
-func (b *birth) execDirs(dirs []string, sub string) []string {
-	if sub != "" {
-		return dirs
-	}
+// execDirs follows the first process into a sub-cgroup, on v2.
+func (b *birth) execDirs(dirs []string) []string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", b.dir.Record.Init.Pid))
 	if err != nil {
 		return dirs

@@ -11,13 +11,13 @@ var explainCommand = &cli.Command{
 	Usage:     "print what run would do, step by step, without doing it",
 	ArgsUsage: "BUNDLE/ [ID]",
 	Flags: append([]cli.Flag{
-		&cli.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
+		&cli.StringFlag{Name: "format", Value: "text", Usage: "`text`, json, or sh: a script of the commands that do the same"},
 		&cli.BoolFlag{Name: "create", Usage: "explain create, which waits for start, instead of run"},
 	}, birthFlags...),
 	Action: func(c *cli.Context) error {
 		format := c.String("format")
-		if format != "text" && format != "json" {
-			return failed(c, "", fmt.Errorf("--format: %q is neither text nor json", format))
+		if format != "text" && format != "json" && format != "sh" {
+			return failed(c, "", fmt.Errorf("--format: %q is not text, json or sh", format))
 		}
 		r, err := requestOf(c)
 		if err != nil {
@@ -36,8 +36,12 @@ var explainCommand = &cli.Command{
 		if err != nil {
 			return failed(c, r.id, err)
 		}
-		if format == "json" {
+		b.explains = format != "text"
+		switch format {
+		case "json":
 			return b.plan().JSON(c.App.Writer)
+		case "sh":
+			return failed(c, r.id, b.plan().Script(c.App.Writer))
 		}
 		return b.plan().Text(c.App.Writer)
 	},

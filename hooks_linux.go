@@ -223,7 +223,7 @@ func runStartHooks(dir *state.Dir, s *specs.Spec) error {
 	if _, err := b.openContainer(); err != nil {
 		return err
 	}
-	for _, s := range b.openContainerCgroup("") {
+	for _, s := range b.openContainerCgroup(nil) {
 		if _, err := s.Do(); err != nil {
 			return err
 		}

@@ -87,7 +87,11 @@ func openBelow(dir, file string) (io.ReadCloser, error) {
 // it has none. The file may come from the rootfs or from a bind mount over it.
 func (h *host) home(b *birth, uid uint32) string {
 	dir, file := b.rootfs, "/etc/passwd"
-	for _, m := range b.mounts {
+	mounts := b.mounts
+	if b.opt.passwdRoot != "" {
+		dir, mounts = b.opt.passwdRoot, nil
+	}
+	for _, m := range mounts {
 		rest, below := strings.CutPrefix("/etc/passwd", strings.TrimSuffix(m.dest, "/"))
 		switch {
 		case !below || rest != "" && rest[0] != '/':

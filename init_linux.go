@@ -18,9 +18,13 @@ import (
 type birthOptions struct {
 	noPivot       bool
 	noNewKeyring  bool
-	preserveFds   int
+	preserveFds   int      // from 3 on, those of socket activation included
+	env           []string // set over the config's
 	consoleSocket string
 	overlay       *overlay // nil: the rootfs itself
+	// passwdRoot is the directory below which /etc/passwd is as the container
+	// sees it, "" while its mounts are yet to be made.
+	passwdRoot string
 	// wait makes the container wait for `start`, in the state "created".
 	wait bool
 }
@@ -41,6 +45,8 @@ type birth struct {
 	cgroups *cgroups
 	env     []string
 	joins   bool // an exec: the container exists
+	// explains fills plan.Step.Shell, which nobody reads elsewhere.
+	explains bool
 
 	root           program.Arg // the container's root directory
 	rootfsFd       int         // the clone of the rootfs, as the runtime has it
@@ -55,6 +61,7 @@ type birth struct {
 	threadBack     func() error
 	dir            *state.Dir
 	view           *seal.View
+	borrowed       []*borrowed
 	settled        bool
 	hooked         bool // the container has come so far that its hooks run
 	signals        *terminal.Signals
@@ -71,7 +78,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 		id: id, bundle: bundle, rootfs: rootfs, spec: s, host: h, opt: opt,
 		ns: namespacesOf(s), procFd: -1, nullFd: -1, startFd: -1,
 	}
-	faults := unsupported(s)
+	faults := append(unsupported(s), mapped(s)...)
 	var more []error
 	b.mounts, more = mountsOf(s, bundle, rootfs)
 	faults = append(faults, more...)
@@ -87,7 +94,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 		return nil, faultList(faults)
 	}
 	if p := s.Process; p != nil {
-		b.env = environment(p, h.home(b, p.User.UID))
+		b.env = environment(append(p.Env[:len(p.Env):len(p.Env)], opt.env...), h.home(b, p.User.UID))
 	}
 	return b, nil
 }
@@ -102,12 +109,14 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.openRoot()...)
 	p.Add(b.openSources()...)
 	p.Add(b.openMasks()...)
+	p.Add(b.borrowDevices()...)
 	p.Add(b.openHostProc()...)
 	p.AddClone(b.clone())
 
 	// The first process builds its surroundings.
 	p.Add(b.swapBinary()...)
 	p.Add(b.hide()...)
+	p.Add(b.mapUsers()...)
 	p.Add(b.enterPids()...)
 	p.Add(b.joinNamespaces()...)
 	p.Add(b.newCgroupNamespace()...)
@@ -167,6 +176,7 @@ func (b *birth) clone() plan.Step {
 		Field: "/linux/namespaces", By: plan.Runtime,
 		Words:  "clone the first process; " + b.ns.words() + where,
 		Reason: "the cgroup namespace is missing here: it must be made inside the cgroup",
+		Shell:  b.typed(b.shellClone),
 	}
 }
 

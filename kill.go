@@ -19,6 +19,7 @@ var killCommand = &cli.Command{
 	ArgsUsage: "ID [SIGNAL]",
 	Flags: []cli.Flag{
 		&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "send it to all processes of the container; a stopped container is no error"},
+		regexFlag,
 	},
 	Action: func(c *cli.Context) error {
 		if err := arguments(c, 1, 2); err != nil {
@@ -32,13 +33,26 @@ var killCommand = &cli.Command{
 		if err != nil {
 			return failed(c, id, err)
 		}
-		dir, err := storeOf(c).Load(id)
-		if err != nil {
-			return failed(c, "", err)
+		store, all := storeOf(c), c.Bool("all")
+		if c.Bool("regex") {
+			return failed(c, "", eachMatch(store, id, func(id string) error { return killByID(store, id, sig, all) }))
 		}
-		defer dir.Close()
-		return failed(c, id, kill(dir, sig, c.Bool("all")))
+		err = killByID(store, id, sig, all)
+		if errors.Is(err, state.ErrNotExist) {
+			id = "" // the error names it
+		}
+		return failed(c, id, err)
 	},
+}
+
+// killByID finds a container and signals it.
+func killByID(store *state.Store, id string, sig unix.Signal, all bool) error {
+	dir, err := store.Load(id)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return kill(dir, sig, all)
 }
 
 // errNotRunning has the text by which engines know that there is nothing to kill.

@@ -134,6 +134,7 @@ func (b *birth) openSources() []plan.Step {
 		}
 		steps = append(steps, plan.Step{
 			Field: m.field() + "/source", By: plan.Runtime, Words: "open the bind source " + m.Source,
+			Shell: b.command("test", "-e", m.Source),
 			Do: func() (func() error, error) {
 				return nil, b.openSource(m)
 			},
@@ -193,7 +194,8 @@ func (b *birth) mountAll() []plan.Step {
 		default:
 			assemble = func(a *program.Assembler) { b.mountNew(a, m) }
 		}
-		steps = append(steps, plan.Step{Field: m.field(), By: plan.Init, Words: m.words(), Name: m.name(), Detail: strings.Join(m.Options, ", "), Assemble: assemble})
+		steps = append(steps, plan.Step{Field: m.field(), By: plan.Init, Words: m.words(), Name: m.name(), Detail: strings.Join(m.Options, ", "), Assemble: assemble,
+			Shell: b.typed(func() []string { return b.shellMount(m) })})
 	}
 	return steps
 }
@@ -208,6 +210,7 @@ func (b *birth) finishMounts() []plan.Step {
 		steps = append(steps, plan.Step{
 			Field: m.field(), By: plan.Init, Words: "make " + m.dest + " read-only",
 			Reason: "mount points and devices were made in it",
+			Shell:  b.typed(func() []string { return []string{"mount -o remount,bind,ro " + inShellRoot(m.dest)} }),
 			Assemble: func(a *program.Assembler) {
 				at := a.Reg()
 				b.openInRoot(a, at, m.dest, unix.O_PATH, 0)

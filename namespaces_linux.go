@@ -88,6 +88,7 @@ func (b *birth) openNamespaces() []plan.Step {
 			Field: fmt.Sprintf("/linux/namespaces/%d/path", i),
 			By:    plan.Runtime,
 			Words: fmt.Sprintf("open the %s namespace %s", ns.Type, ns.Path),
+			Shell: b.command("test", "-e", ns.Path),
 			Do: func() (func() error, error) {
 				fd, err := unix.Open(ns.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 				if err != nil {
@@ -121,6 +122,7 @@ func (b *birth) joinNamespaces() []plan.Step {
 			steps = append(steps, plan.Step{
 				Field: fmt.Sprintf("/linux/namespaces/%d/path", i),
 				By:    plan.Init, Words: fmt.Sprintf("join the %s namespace %s", ns.Type, ns.Path),
+				Shell: b.remark("nsenter did it"),
 				Assemble: func(a *program.Assembler) {
 					a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(kind.Flag)).Note(ns.Path)
 				},
@@ -166,6 +168,7 @@ func (b *birth) enterPids() []plan.Step {
 	return []plan.Step{{
 		Field: field, By: plan.Init, Words: "fork into the pid namespace of " + from,
 		Reason: "after the binary is out of reach and tracing forbidden: from here on others see the process",
+		Shell:  b.remark("nsenter did it"),
 		Assemble: func(a *program.Assembler) {
 			fd, cgroupFd := b.containerFd, -1
 			if !b.joins {
@@ -189,6 +192,7 @@ func (b *birth) newCgroupNamespace() []plan.Step {
 		Field: "/linux/namespaces", By: plan.Init,
 		Words:  "unshare the cgroup namespace",
 		Reason: "it is rooted at the cgroup that the process is in, so it comes after the cgroup",
+		Shell:  b.remark("unshare did it, in the cgroup"),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_UNSHARE, program.Const(unix.CLONE_NEWCGROUP)).Note("CLONE_NEWCGROUP")
 		},
@@ -201,6 +205,7 @@ func (b *birth) identity() []plan.Step {
 	if name := b.spec.Hostname; name != "" {
 		steps = append(steps, plan.Step{
 			Field: "/hostname", By: plan.Init, Words: "set the hostname to " + name,
+			Shell: b.command(plan.HostCommand, "hostname", name),
 			Assemble: func(a *program.Assembler) {
 				a.Call(program.Discard, unix.SYS_SETHOSTNAME, a.String(name), program.Const(len(name))).Note(name)
 			},
@@ -209,6 +214,7 @@ func (b *birth) identity() []plan.Step {
 	if name := b.spec.Domainname; name != "" {
 		steps = append(steps, plan.Step{
 			Field: "/domainname", By: plan.Init, Words: "set the NIS domain name to " + name,
+			Shell: b.command(plan.HostCommand, "domainname", name),
 			Assemble: func(a *program.Assembler) {
 				a.Call(program.Discard, unix.SYS_SETDOMAINNAME, a.String(name), program.Const(len(name))).Note(name)
 			},
@@ -217,6 +223,7 @@ func (b *birth) identity() []plan.Step {
 	if b.ns.isNew(unix.CLONE_NEWNET) {
 		steps = append(steps, plan.Step{
 			Field: "/linux/namespaces", By: plan.Init, Words: "bring the loopback interface up",
+			Shell: b.command(plan.HostCommand, "ip", "link", "set", "lo", "up"),
 			Assemble: func(a *program.Assembler) {
 				// struct ifreq (netdevice(7)): a name of 16 bytes, then the flags.
 				ifreq := make([]byte, 40)

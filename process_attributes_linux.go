@@ -27,6 +27,7 @@ func (b *birth) umask() []plan.Step {
 	}
 	return []plan.Step{{
 		Field: field, By: plan.Init, Words: fmt.Sprintf("set the umask to %04o", mask),
+		Shell: b.command("umask", fmt.Sprintf("%04o", mask)),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_UMASK, program.Const(mask))
 		},
@@ -45,6 +46,7 @@ func (b *birth) sysctls() []plan.Step {
 		steps = append(steps, plan.Step{
 			Field: "/linux/sysctl/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key),
 			By:    plan.Init, Words: fmt.Sprintf("set %s to %s", key, value),
+			Shell:    b.typed(func() []string { return shellSysctl(key, value) }),
 			Assemble: func(a *program.Assembler) { b.writeProc(a, file, value) },
 		})
 	}
@@ -61,6 +63,7 @@ func (b *birth) personality() []plan.Step {
 	value, _ := spec.Lookup(spec.Personalities, domain)
 	return []plan.Step{{
 		Field: "/linux/personality/domain", By: plan.Init, Words: "set the execution domain to " + domain,
+		Shell: b.typed(func() []string { return shellPersonality(domain) }),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_PERSONALITY, program.Const(value)).Note(domain)
 		},
@@ -76,6 +79,7 @@ func (b *birth) makeWorkingDirectory() []plan.Step {
 	return []plan.Step{{
 		Field: "/process/cwd", By: plan.Init, Words: "make the working directory " + p.Cwd + " if it is missing",
 		Reason: "before anything is read-only",
+		Shell:  b.typed(func() []string { return []string{"mkdir -p " + inShellRoot(p.Cwd)} }),
 		Assemble: func(a *program.Assembler) {
 			at := a.Reg()
 			b.makeInRoot(a, at, p.Cwd, true, 0)
@@ -93,6 +97,7 @@ func (b *birth) keyring() []plan.Step {
 	}
 	return []plan.Step{{
 		By: plan.Init, Words: "join a new session keyring", Reason: "the caller's keys are not the container's",
+		Shell: b.remark("no command of a base system does it (keyctl session)"),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_KEYCTL, program.Const(unix.KEYCTL_JOIN_SESSION_KEYRING), a.String("_ses."+b.id)).
 				Note("new session keyring").Tolerate(unix.ENOSYS)

@@ -33,6 +33,7 @@ func (b *birth) limits() []plan.Step {
 		steps = append(steps, plan.Step{
 			Field: fmt.Sprintf("/process/rlimits/%d", i), By: plan.Init,
 			Words: fmt.Sprintf("limit %s to %d, at most %d", l.Type, l.Soft, l.Hard),
+			Shell: b.typed(func() []string { return shellRlimit(l) }),
 			Assemble: func(a *program.Assembler) {
 				a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(resource),
 					a.Words(l.Soft, l.Hard), program.Const(0)).Note(fmt.Sprintf("%s %d:%d", l.Type, l.Soft, l.Hard))
@@ -42,6 +43,7 @@ func (b *birth) limits() []plan.Step {
 	if files := b.host.fileLimit; !slices.ContainsFunc(p.Rlimits, func(l specs.POSIXRlimit) bool { return l.Type == "RLIMIT_NOFILE" }) {
 		steps = append(steps, plan.Step{
 			By: plan.Init, Words: "give RLIMIT_NOFILE the caller's value back", Reason: "the runtime raised it for itself",
+			Shell: b.remark("it is the caller's"),
 			Assemble: func(a *program.Assembler) {
 				a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(unix.RLIMIT_NOFILE),
 					a.Words(files.Cur, files.Max), program.Const(0)).Note("RLIMIT_NOFILE")
@@ -52,6 +54,7 @@ func (b *birth) limits() []plan.Step {
 		value := fmt.Sprint(*p.OOMScoreAdj)
 		steps = append(steps, plan.Step{
 			Field: "/process/oomScoreAdj", By: plan.Init, Words: "set oom_score_adj to " + value,
+			Shell: b.typed(func() []string { return []string{shellWrite(value, "/proc/self/oom_score_adj")} }),
 			Assemble: func(a *program.Assembler) {
 				b.writeProc(a, "self/oom_score_adj", value)
 			},
@@ -85,6 +88,7 @@ func (b *birth) swapBinary() []plan.Step {
 	return []plan.Step{{
 		By: plan.Init, Words: "put the runtime's own binary out of the container's reach",
 		Reason: "first: nothing of the container may see this process before",
+		Shell:  b.remark("no binary of a runtime is in here"),
 		Assemble: func(a *program.Assembler) {
 			if b.view != nil {
 				b.view.Assemble(a)
@@ -102,6 +106,7 @@ func (b *birth) hide() []plan.Step {
 	}
 	return []plan.Step{{
 		By: plan.Init, Words: "forbid being traced", Reason: "before joining: others are there, and descriptors of the host are open",
+		Shell: b.remark("a shell cannot (prctl PR_SET_DUMPABLE)"),
 		Assemble: func(a *program.Assembler) {
 			zero := program.Const(0)
 			a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
@@ -114,6 +119,7 @@ func (b *birth) hide() []plan.Step {
 func (b *birth) session() plan.Step {
 	return plan.Step{
 		By: plan.Init, Words: "start a new session",
+		Shell:    b.remark("not here: the caller's terminal stays, and Ctrl-C with it"),
 		Assemble: func(a *program.Assembler) { a.Call(program.Discard, unix.SYS_SETSID) },
 	}
 }
@@ -129,7 +135,8 @@ func (b *birth) privileges() []plan.Step {
 	}
 	var steps []plan.Step
 	add := func(field, words, reason string, assemble func(*program.Assembler)) {
-		steps = append(steps, plan.Step{Field: field, By: plan.Init, Words: words, Reason: reason, Assemble: assemble})
+		steps = append(steps, plan.Step{Field: field, By: plan.Init, Words: words, Reason: reason, Assemble: assemble,
+			Shell: b.typed(func() []string { return b.shellPrivileges(field) })})
 	}
 	prctl := func(a *program.Assembler, note string, args ...program.Arg) program.Call {
 		// The kernel refuses some prctl calls whose unused arguments are not zero.
@@ -152,17 +159,19 @@ func (b *birth) privileges() []plan.Step {
 	}
 
 	uid, gid := p.User.UID, p.User.GID
-	groups := make([]byte, 0, 4*len(p.User.AdditionalGids))
-	for _, g := range p.User.AdditionalGids {
+	// The kernel sorts them too, but keeps what comes twice.
+	additional := slices.Compact(slices.Sorted(slices.Values(p.User.AdditionalGids)))
+	groups := make([]byte, 0, 4*len(additional))
+	for _, g := range additional {
 		groups = binary.NativeEndian.AppendUint32(groups, g)
 	}
-	add("/process/user", fmt.Sprintf("become user %d, group %d, with %d additional groups", uid, gid, len(p.User.AdditionalGids)), "",
+	add("/process/user", fmt.Sprintf("become user %d, group %d, with %d additional groups", uid, gid, len(additional)), "",
 		func(a *program.Assembler) {
 			if caps != nil {
 				prctl(a, "PR_SET_KEEPCAPS", program.Const(unix.PR_SET_KEEPCAPS), program.Const(1))
 			}
-			a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(p.User.AdditionalGids)), a.Bytes(groups)).
-				Note(fmt.Sprint(p.User.AdditionalGids))
+			a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(additional)), a.Bytes(groups)).
+				Note(fmt.Sprint(additional))
 			g, u := program.Const(gid), program.Const(uid)
 			a.Call(program.Discard, unix.SYS_SETRESGID, g, g, g).Note(fmt.Sprint(gid))
 			a.Call(program.Discard, unix.SYS_SETRESUID, u, u, u).Note(fmt.Sprint(uid))
@@ -210,6 +219,7 @@ func (b *birth) workingDirectory() (before, after []plan.Step) {
 	before = []plan.Step{{
 		Field: "/process/cwd", By: plan.Init, Words: "change to the directory " + p.Cwd,
 		Reason: "before the privileges go: it may be closed to the user",
+		Shell:  b.remark("env does it at the end, as the user: until then the tools are in the current directory"),
 		Assemble: func(a *program.Assembler) {
 			entered = a.Reg()
 			again := a.NewLabel()
@@ -221,6 +231,7 @@ func (b *birth) workingDirectory() (before, after []plan.Step) {
 	after = []plan.Step{{
 		Field: "/process/cwd", By: plan.Init, Words: "check that the working directory is inside the container",
 		Reason: "a directory outside would be a way to the host's files",
+		Shell:  b.remark("a name is looked up inside"),
 		Assemble: func(a *program.Assembler) {
 			inside, first := a.NewLabel(), a.Reg()
 			check := a.NewLabel()
@@ -278,6 +289,7 @@ func (b *birth) findExecutable(found *program.Reg) []plan.Step {
 	return []plan.Step{{
 		Field: "/process/args/0", By: plan.Init, Words: "find the program " + name,
 		Reason: "as the container's user, so that create fails if start would",
+		Shell:  b.remark("env does it at the end"),
 		Assemble: func(a *program.Assembler) {
 			*found = a.Reg()
 			denied := a.Reg()
@@ -328,6 +340,7 @@ func (b *birth) execute(found *program.Reg) []plan.Step {
 	}
 	return []plan.Step{{
 		Field: "/process/args", By: plan.Init, Words: "execute " + strings.Join(p.Args, " "),
+		Shell: b.typed(b.shellExecute),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_EXECVE, found.Arg(), a.Strings(p.Args), a.Strings(b.env)).Note(p.Args[0])
 		},
@@ -341,6 +354,7 @@ func (b *birth) closeDescriptors() plan.Step {
 	return plan.Step{
 		By: plan.Init, Words: fmt.Sprintf("close all descriptors from %d up on execve", first),
 		Reason: "no handle of the host's may reach the container",
+		Shell:  b.typed(func() []string { return []string{"exec 3<&-", plan.Remark("others are the caller's own")} }),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_CLOSE_RANGE, program.Const(first), program.Const(uint32(1<<32-1)), program.Const(unix.CLOSE_RANGE_CLOEXEC)).
 				Note(fmt.Sprintf("from %d", first))
@@ -356,6 +370,7 @@ func (b *birth) resetSignals() plan.Step {
 	return plan.Step{
 		By: plan.Init, Words: "reset signal dispositions and unblock all signals",
 		Reason: "last: until here no signal may run a handler",
+		Shell:  b.remark("a shell sets none here"),
 		Assemble: func(a *program.Assembler) {
 			zero := a.Words(0, 0, 0, 0)
 			for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGINT, 32, 33, 34} {
@@ -393,15 +408,12 @@ type capabilities struct {
 
 // environment is the process's environment: the last of several values of a
 // variable counts, and HOME is filled in from the container's passwd.
-func environment(p *specs.Process, home string) []string {
-	if p == nil {
-		return nil
-	}
-	env := make([]string, 0, len(p.Env)+1)
+func environment(list []string, home string) []string {
+	env := make([]string, 0, len(list)+1)
 	hasHome := false
-	for i, e := range p.Env {
+	for i, e := range list {
 		name, _, _ := strings.Cut(e, "=")
-		if overridden(p.Env[i+1:], name) {
+		if overridden(list[i+1:], name) {
 			continue
 		}
 		hasHome = hasHome || name == "HOME"

@@ -91,6 +91,7 @@ func splitPath(p string) []string {
 func (b *birth) openRoot() []plan.Step {
 	return []plan.Step{{
 		Field: "/root/path", By: plan.Runtime, Words: "open the root file system " + b.rootfs,
+		Shell: b.typed(func() []string { return []string{"root=" + plan.Quote(b.rootfs), "export root", `test -d "$root"`} }),
 		Do: func() (func() error, error) {
 			var st unix.Stat_t
 			if err := unix.Stat(b.rootfs, &st); err != nil {
@@ -209,6 +210,7 @@ func (b *birth) openHostProc() []plan.Step {
 	}
 	return []plan.Step{{
 		By: plan.Runtime, Words: "open the host's /proc", Reason: "the container's own could be a fake",
+		Shell: b.remark("later writes go through the container's own"),
 		Do: func() (func() error, error) {
 			fd, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 			if err != nil {
@@ -237,6 +239,7 @@ func (b *birth) openMasks() []plan.Step {
 	return []plan.Step{{
 		Field: "/linux/maskedPaths", By: plan.Runtime, Words: "open the host's /dev/null",
 		Reason: "the image's could be anything",
+		Shell:  b.command("test", "-c", "/dev/null"),
 		Do: func() (func() error, error) {
 			fd, err := cloneTree("/dev/null", false, 0)
 			if err != nil {
@@ -266,12 +269,14 @@ func (b *birth) attachRoot() []plan.Step {
 	return []plan.Step{{
 		By: plan.Init, Words: "cut the propagation of mounts to the host",
 		Reason: "before the first mount, or the host would see it",
+		Shell:  b.command("mount", "--make-rslave", "/"),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, program.Const(unix.AT_FDCWD), a.String("/"),
 				program.Const(unix.AT_RECURSIVE), a.MountAttr(0, 0, unix.MS_SLAVE, 0), program.MountAttrSize).Note("/ slave")
 		},
 	}, zeroUmask(), {
 		Field: "/root/path", By: plan.Init, Words: "attach the root file system",
+		Shell: b.typed(b.shellAttachRoot),
 		Assemble: func(a *program.Assembler) {
 			b.overlay(a)
 			atRoot, done := a.NewLabel(), a.NewLabel()
@@ -290,6 +295,7 @@ func (b *birth) attachRoot() []plan.Step {
 func zeroUmask() plan.Step {
 	return plan.Step{
 		By: plan.Init, Words: "set the umask to 0 while the container is built",
+		Shell:    []string{"# the modes are given with the commands"},
 		Assemble: func(a *program.Assembler) { a.Call(program.Discard, unix.SYS_UMASK, program.Const(0)) },
 	}
 }
@@ -310,6 +316,7 @@ func (b *birth) enterRoot() []plan.Step {
 		return []plan.Step{{
 			Field: "/root/path", By: plan.Init, Words: "change the root directory without pivot_root",
 			Reason: "asked for by --no-pivot, or there is no mount namespace to pivot in",
+			Shell:  b.typed(b.shellEnterRoot),
 			Assemble: func(a *program.Assembler) {
 				if b.ownMounts() {
 					// Over the root of the namespace, so that whoever joins it finds
@@ -325,6 +332,7 @@ func (b *birth) enterRoot() []plan.Step {
 	return []plan.Step{{
 		Field: "/root/path", By: plan.Init, Words: "pivot to the root file system and detach the host's",
 		Reason: "after all mounts: from here on no file of the host can be named",
+		Shell:  b.typed(b.shellEnterRoot),
 		Assemble: func(a *program.Assembler) {
 			dot := a.String(".")
 			a.Call(program.Discard, unix.SYS_FCHDIR, b.root)
@@ -350,6 +358,7 @@ func (b *birth) cover() []plan.Step {
 		for i, p := range l.ReadonlyPaths {
 			steps = append(steps, plan.Step{
 				Field: fmt.Sprintf("/linux/readonlyPaths/%d", i), By: plan.Init, Words: "make " + p + " read-only",
+				Shell:    b.typed(func() []string { return shellReadonlyPath(p) }),
 				Assemble: func(a *program.Assembler) { b.readonlyPath(a, p) },
 			})
 		}
@@ -357,6 +366,7 @@ func (b *birth) cover() []plan.Step {
 		if set, ok := spec.Lookup(spec.Propagations, l.RootfsPropagation); ok {
 			steps = append(steps, plan.Step{
 				Field: "/linux/rootfsPropagation", By: plan.Init, Words: "make the propagation of the root " + l.RootfsPropagation,
+				Shell: b.command(plan.HostCommand, "mount", "-n", "--make-"+l.RootfsPropagation, "/"),
 				Assemble: func(a *program.Assembler) {
 					flags := unix.AT_EMPTY_PATH
 					if set&unix.MS_REC != 0 {
@@ -372,6 +382,7 @@ func (b *birth) cover() []plan.Step {
 		steps = append(steps, plan.Step{
 			Field: "/root/readonly", By: plan.Init, Words: "make the root file system read-only",
 			Reason: "last: mount points and devices were made in it",
+			Shell:  b.command(plan.HostCommand, "mount", "-n", "-o", "remount,bind,ro", "/"),
 			Assemble: func(a *program.Assembler) {
 				setReadonly(a, b.root, 0).Note("/")
 			},
@@ -420,6 +431,7 @@ func (b *birth) masks() []plan.Step {
 	steps := []plan.Step{{
 		Field: "/linux/maskedPaths", By: plan.Init, Words: "make an empty read-only tmpfs",
 		Reason: "one for all masked directories",
+		Shell:  b.remark("each gets its own below"),
 		Assemble: func(a *program.Assembler) {
 			fs, mnt := a.Reg(), a.Reg()
 			a.Call(fs, unix.SYS_FSOPEN, a.String("tmpfs"), program.Const(unix.FSOPEN_CLOEXEC)).Note("tmpfs")
@@ -436,6 +448,7 @@ func (b *birth) masks() []plan.Step {
 	for i, p := range paths {
 		steps = append(steps, plan.Step{
 			Field: fmt.Sprintf("/linux/maskedPaths/%d", i), By: plan.Init, Words: "mask " + p,
+			Shell: b.typed(func() []string { return shellMask(p) }),
 			Assemble: func(a *program.Assembler) {
 				file, done := a.NewLabel(), a.NewLabel()
 				at := a.Reg()

@@ -32,7 +32,7 @@ var runCommand = &cli.Command{
 			if err != nil {
 				return failed(c, r.id, err)
 			}
-			return failed(c, r.id, made.finish(r.pidFile))
+			return failed(c, r.id, made.finish(r))
 		}
 		return failed(c, r.id, r.foreground(c.Bool("keep"), !c.Bool("no-subreaper")))
 	},
@@ -55,7 +55,7 @@ func (r *request) foreground(keep, subreaper bool) error {
 			return withCleanup(err, made.undo.unwind())
 		}
 	}
-	code, err := made.attend(func() error { return made.finish(r.pidFile) })
+	code, err := made.attend(func() error { return made.finish(r) })
 	if err != nil && len(made.undo.steps) > 0 { // it never came to finish
 		return withCleanup(err, made.undo.unwind())
 	}

@@ -143,6 +143,7 @@ func waiting(dir *state.Dir) bool {
 func (b *birth) waitForStart() plan.Step {
 	return plan.Step{
 		By: plan.Init, Words: "wait for start",
+		Shell: b.remark("a script goes on at once"),
 		Assemble: func(a *program.Assembler) {
 			// The socket gets the first number above the preserved descriptors,
 			// so that one call closes all others.
@@ -182,6 +183,7 @@ func (b *birth) settle() plan.Step {
 	return plan.Step{
 		By: plan.Runtime, Words: words,
 		Reason: "last: if the runtime dies before, the first process sees it and ends",
+		Shell:  b.remark("a script keeps no record; the cgroup has the pid"),
 		Do: func() (func() error, error) {
 			b.settled = true
 			if b.signals != nil {
@@ -192,6 +194,9 @@ func (b *birth) settle() plan.Step {
 				return nil, err
 			}
 			b.dir.Record.Init, b.dir.Record.Phase = state.Process(id), state.Ready
+			if b.cgroups != nil {
+				b.dir.Record.Cgroup.Dirs = b.cgroups.dirs.Paths()
+			}
 			return nil, b.dir.Save()
 		},
 	}

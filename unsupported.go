@@ -42,6 +42,7 @@ func unsupported(s *specs.Spec) []error {
 	if l := s.Linux; l != nil {
 		for i, ns := range l.Namespaces {
 			refuse(fmt.Sprintf("/linux/namespaces/%d", i), unsupportedNamespace(ns.Type))
+			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Type == specs.UserNamespace && ns.Path != "")
 		}
 		refuse("/linux/seccomp", l.Seccomp != nil)
 		refuse("/linux/intelRdt", l.IntelRdt != nil)
@@ -54,7 +55,7 @@ func unsupported(s *specs.Spec) []error {
 
 // unsupportedNamespace says which kinds of namespace are still to come.
 func unsupportedNamespace(kind specs.LinuxNamespaceType) bool {
-	return kind == specs.UserNamespace || kind == specs.TimeNamespace
+	return kind == specs.TimeNamespace
 }
 
 // unsupportedMountOptions are understood and still to come.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -154,21 +155,50 @@ func (c *Cgroup) members() *openDir {
 	return &c.dirs[0]
 }
 
-// Sub opens a cgroup below this one, the same path in every hierarchy. The
-// path cannot leave it: ".." and a leading slash stop at this cgroup.
-func (c *Cgroup) Sub(path string) (*Cgroup, error) {
-	sub := &Cgroup{}
-	for _, d := range c.dirs {
-		d.Path += clean(path)
-		fd, err := openAt(d.fd, "."+clean(path), unix.O_PATH|unix.O_DIRECTORY)
-		if err != nil {
-			sub.Close()
-			return nil, pathError("openat2", d.Path, err)
+// Descend goes from the cgroup to existing ones below it. paths has a path for each
+// of some version 1 controllers, whose hierarchies are the ones to descend in; or it
+// has one alone for "", which is for every hierarchy. A path cannot leave this
+// cgroup: ".." and a leading slash stop here. After an error only Close is left.
+func (c *Cgroup) Descend(paths map[string]string) error {
+	known := 0
+	for i := range c.dirs {
+		d := &c.dirs[i]
+		to, found := paths[""]
+		if found {
+			known = 1
 		}
-		d.fd = fd
-		sub.dirs = append(sub.dirs, d)
+		first := ""
+		for _, name := range d.Hierarchy.Controllers {
+			p, ok := paths[name]
+			if !ok || d.Hierarchy.Unified {
+				continue
+			}
+			known++
+			if found && clean(p) != clean(to) {
+				return fmt.Errorf("cgroup controllers %s and %s share a hierarchy: they cannot go to different cgroups", first, name)
+			}
+			to, found, first = p, true, name
+		}
+		if !found {
+			continue
+		}
+		below := clean(to)
+		fd, err := openAt(d.fd, "."+below, unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			return pathError("openat2", path.Join(d.Path, below), err)
+		}
+		unix.Close(d.fd)
+		d.fd, d.Path = fd, path.Join(d.Path, below)
 	}
-	return sub, nil
+	if known == len(paths) {
+		return nil
+	}
+	for name := range paths {
+		if c.v1(name) == nil {
+			return fmt.Errorf("cgroup v1 controller %s: %w", name, ErrNoHierarchy)
+		}
+	}
+	return nil
 }
 
 // Write makes one write. A refused value is a [*WriteError].

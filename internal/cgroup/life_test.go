@@ -148,16 +148,40 @@ func removal(t *testing.T, l *Layout) {
 	sub := create(t, l, where+"/a/b")
 	create(t, l, where+"/c")
 
-	got, err := c.Sub("/../a/b")
-	if err != nil {
-		t.Fatal(err)
+	descend := func(paths map[string]string) ([]string, error) {
+		t.Helper()
+		got, err := OpenExisting(c.Paths())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer got.Close()
+		err = got.Descend(paths)
+		return got.Paths(), err
 	}
-	if !slices.Equal(got.Paths(), sub.Paths()) {
-		t.Error(got.Paths())
+	if got, err := descend(map[string]string{"": "/../a/b"}); err != nil || !slices.Equal(got, sub.Paths()) {
+		t.Error(got, err)
 	}
-	got.Close()
-	if _, err := c.Sub("missing"); !errors.Is(err, unix.ENOENT) {
+	if _, err := descend(map[string]string{"": "missing"}); !errors.Is(err, unix.ENOENT) {
 		t.Error(err)
+	}
+	if _, err := descend(map[string]string{"no-such-controller": "a"}); !errors.Is(err, ErrNoHierarchy) {
+		t.Error(err)
+	}
+	for i := range c.dirs {
+		h := &c.dirs[i].Hierarchy
+		if h.Unified || len(h.Controllers) == 0 {
+			continue
+		}
+		want := c.Paths()
+		want[i] += "/a"
+		if got, err := descend(map[string]string{h.Controllers[0]: "a"}); err != nil || !slices.Equal(got, want) {
+			t.Error(h.Controllers, got, err)
+		}
+		if len(h.Controllers) > 1 {
+			if got, err := descend(map[string]string{h.Controllers[0]: "a", h.Controllers[1]: "c"}); err == nil {
+				t.Error("one hierarchy, two places:", got)
+			}
+		}
 	}
 
 	proc := start(t, nil)

@@ -38,6 +38,9 @@ type Step struct {
 	Detail string `json:"detail,omitempty"`
 	// Reason says why the step stands at this place, where that is not obvious.
 	Reason string `json:"reason,omitempty"`
+	// Shell are the lines that a person would type for the step, for a script
+	// that [Plan.Script] writes. It is filled only to be explained.
+	Shell []string `json:"shell,omitempty"`
 
 	// Do executes a step of the runtime and returns how to undo what outlives
 	// the process, or nil where nothing does.

@@ -77,13 +77,28 @@ func (d *Dir) replace(data []byte) error {
 	return nil
 }
 
-// Config returns the configuration as it was given to [Store.Create].
+// Config returns the configuration as it was given to [Store.Create]. The error wraps
+// [ErrNotExist] if the container was deleted meanwhile.
 func (d *Dir) Config() ([]byte, error) {
 	data, err := readFile(d.Fd, configFile)
+	if errors.Is(err, unix.ENOENT) && d.deleted() {
+		return nil, notExist(d.name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("container %q: %w", d.name, err)
 	}
 	return data, nil
+}
+
+// deleted tells whether the name is no longer that of this directory.
+func (d *Dir) deleted() bool {
+	root, err := d.store.openRoot()
+	if err != nil {
+		return errors.Is(err, unix.ENOENT)
+	}
+	defer unix.Close(root)
+	same, err := sameDir(root, d.name, d.Fd)
+	return err == nil && !same
 }
 
 // Remove deletes the entry with all that is in it. The ID is free as soon as

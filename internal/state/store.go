@@ -298,6 +298,18 @@ func (s *Store) List() (records []*Record, bad []error, err error) {
 	return records, bad, nil
 }
 
+// IDs returns the IDs of all entries, sorted, also of those that [Store.List] cannot
+// use. A root that does not exist is empty.
+func (s *Store) IDs() ([]string, error) {
+	names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	ids := slices.DeleteFunc(names, func(name string) bool { return ValidID(name) != nil || !s.claims(name) })
+	slices.Sort(ids)
+	return ids, nil
+}
+
 // names lists the root.
 func (s *Store) names() ([]string, error) {
 	fd, err := unix.Open(s.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

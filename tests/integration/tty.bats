@@ -1,0 +1,204 @@
+#!/usr/bin/env bats
+# Terminals: who owns them, their size, and a person at one, played by tmux.
+
+load helpers
+
+# need_tmux: a server of the test's own.
+need_tmux() {
+	command -v tmux >/dev/null || skip 'tmux is missing: see tests/install-deps'
+	tmux() { TMUX='' command tmux -f /dev/null -S "$T/tmux" "$@"; }
+}
+
+# screen: what the person sees, without trailing blanks.
+screen() {
+	tmux capture-pane -p -t 0 | sed 's/ *$//'
+}
+
+# sees REGEX: a line of the screen is that, in time.
+sees() {
+	seen() { screen | grep -Eqx -- "$1"; }
+	wait_for seen "$1" || fail 'the screen:' "$(screen)"
+}
+
+# type KEY...: keys as tmux names them.
+type_keys() {
+	tmux send-keys -t 0 "$@"
+}
+
+# at_terminal COLUMNS ROWS: a shell of the host on a terminal of that size.
+at_terminal() {
+	OCI_TEST_MARK=$MARK tmux new-session -d -x "$1" -y "$2" "PS1='host> ' ENV= exec busybox sh -i" 3>&-
+	STARTED+=("$(tmux display-message -p '#{pid}')")
+	tmux set-option -g window-size manual >/dev/null
+	sees 'host>'
+}
+
+# on_terminal: the config's process has a terminal and a shell.
+on_terminal() {
+	args sh -i
+	config '.process.terminal = true | .process.env += ["PS1=box> "]'
+}
+
+# modes: the state of the person's terminal.
+modes() {
+	stty -a -F "$(tmux display-message -p -t 0 '#{pane_tty}')" | tail -n +2
+}
+
+# bye: the server ends with its only session.
+bye() {
+	tmux kill-server
+	wait_for test ! -S "$T/tmux" || rm -f "$T/tmux"
+}
+
+@test "tty: a person at the container's shell: size, Ctrl-C, Ctrl-Z, exit code" {
+	need_tmux
+	on_terminal
+	at_terminal 80 24
+	before=$(modes)
+	type_keys "$RUNTIME --root $ROOT run --bundle $BUNDLE $ID; echo code \$?" Enter
+	sees 'box>'
+	type_keys 'tty; stty size' Enter
+	sees '/dev/pts/0'
+	sees '24 80'
+	tmux resize-window -t 0 -x 100 -y 30
+	type_keys 'stty size' Enter
+	sees '30 100'
+	# A program learns of it by a signal.
+	type_keys 'trap "stty size" WINCH' Enter
+	tmux resize-window -t 0 -x 90 -y 20
+	type_keys 'while :; do sleep 0.05; done' Enter
+	sees '20 90'
+	type_keys C-c
+	type_keys 'trap - WINCH' Enter
+	type_keys 'clear' Enter
+	# Ctrl-C interrupts the program and neither the shell nor the runtime.
+	type_keys 'sleep 60; echo after $?' Enter
+	sleep 0.3
+	type_keys C-c
+	sees '.*after 130|.*\^C.*'
+	type_keys 'echo still here' Enter
+	sees 'still here'
+	# Ctrl-Z stops the program, inside; fg continues it.
+	type_keys 'cat' Enter
+	type_keys 'one' Enter
+	sees one
+	type_keys C-z
+	sees '.*Stopped.*'
+	type_keys 'fg' Enter
+	type_keys 'two' Enter
+	sees two
+	type_keys C-d
+	type_keys 'exit 7' Enter
+	sees 'code 7'
+	is "$(modes)" "$before" "the caller's terminal"
+	bye
+	nothing_left
+}
+
+@test "tty: the caller's terminal is restored when the container is killed" {
+	need_tmux
+	on_terminal
+	at_terminal 80 24
+	before=$(modes)
+	type_keys "$RUNTIME --root $ROOT run --bundle $BUNDLE $ID; echo code \$?" Enter
+	sees 'box>'
+	[[ $(modes) != "$before" ]] || fail "the caller's terminal is not in raw mode"
+	silent kill "$ID" KILL
+	sees '(box> )?code 137'
+	is "$(modes)" "$before" "the caller's terminal"
+	type_keys "echo typed" Enter
+	sees typed
+	bye
+	nothing_left
+}
+
+@test "tty: the caller's terminal is restored when create fails, and by SIGTERM" {
+	need_tmux
+	on_terminal
+	at_terminal 80 24
+	before=$(modes)
+	args no-such-program
+	type_keys "clear; $RUNTIME --root $ROOT run --bundle $BUNDLE $ID 2>/dev/null; echo code \$?" Enter
+	sees 'code 1'
+	is "$(modes)" "$before" 'after a failed create'
+	# shellcheck disable=SC2016 # the container's shell
+	args sh -c 'trap "exit 9" TERM; echo ready; while :; do sleep 0.02; done'
+	type_keys "clear; $RUNTIME --root $ROOT run --pid-file $T/pid --bundle $BUNDLE $ID; echo code \$?" Enter
+	sees ready
+	runtime=$(ps --no-headers -o ppid "$(<"$T/pid")")
+	kill -TERM "${runtime// /}"
+	sees 'code 9'
+	is "$(modes)" "$before" 'after SIGTERM'
+	bye
+}
+
+@test "tty: exec --tty is a terminal of its own, with size and exit code" {
+	need_tmux
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	at_terminal 80 24
+	before=$(modes)
+	type_keys "$RUNTIME --root $ROOT exec --tty -e 'PS1=box> ' $ID sh -i; echo code \$?" Enter
+	sees 'box>'
+	type_keys 'tty; stty size' Enter
+	sees '/dev/pts/0'
+	sees '24 80'
+	tmux resize-window -t 0 -x 100 -y 30
+	type_keys 'stty size' Enter
+	sees '30 100'
+	type_keys 'kill -9 $$' Enter
+	sees '.*code 137'
+	is "$(modes)" "$before" "the caller's terminal"
+	# Two at once have two.
+	type_keys "clear; $RUNTIME --root $ROOT exec -t $ID sh -c 'tty; $(: )sleep 0.3' & $RUNTIME --root $ROOT exec -t $ID tty </dev/null" Enter
+	sees '/dev/pts/[01]'
+	bye
+}
+
+@test "tty: without a terminal at the caller the output and the end of input come through" {
+	args sh -c 'cat; [ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stat -c "%u %a" "$(tty)"; exit 5'
+	config '.process.terminal = true | .process.user = {uid: 1000, gid: 1000}'
+	code=0
+	printf 'a line\n' | "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" >"$T/o" 2>"$T/e" 3>&- || code=$?
+	is "$code:$(<"$T/e")" 5:
+	is "$(tr -d '\r' <"$T/o" | grep -v '^\^D' | tail -n 2)" $'a line\n1000 620'
+}
+
+@test "tty: consoleSize is the size at the start, 0 and huge values too" {
+	args sh -c 'stty -a | grep -o "rows [0-9]*; columns [0-9]*"'
+	for size in '40 132' '0 0' '65535 65535'; do
+		read -r rows columns <<<"$size"
+		config '.process.terminal = true | .process.consoleSize = {height: $r, width: $c}' \
+			--argjson r "$rows" --argjson c "$columns"
+		ok run --bundle "$BUNDLE" "$ID"
+		is "${OUT%$'\r'}" "rows $rows; columns $columns"
+	done
+}
+
+@test "tty: socket and terminal in combinations that make no sense are refused" {
+	args sleep 60
+	rt create --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 1 'a socket without a terminal'
+	has "$ERR" terminal
+	config '.process.terminal = true'
+	rt create --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 1 'create of a terminal without a socket'
+	rt run --detach --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 1 'run --detach of a terminal without a socket'
+	rt run --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 1 'a socket in the foreground'
+	rt create --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 1 'a socket that is not there'
+	has "$ERR" 'no such file or directory'
+	nothing_left
+	config '.process.terminal = false'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	jq '.process | .terminal = true | .args = ["true"]' "$BUNDLE/config.json" >"$T/process.json"
+	for flags in '--detach' '--detach --tty'; do
+		# shellcheck disable=SC2086 # words
+		rt exec $flags --process "$T/process.json" "$ID"
+		is "$STATUS" 255 "exec $flags of a terminal without a socket"
+	done
+	rt exec --console-socket "$T/no.sock" --detach "$ID" true
+	is "$STATUS" 255 'exec: a socket without a terminal'
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
+)
+
+// ownUsers says whether the container gets a user namespace of its own.
+func (b *birth) ownUsers() bool { return b.ns.isNew(unix.CLONE_NEWUSER) }
+
+// mapUsers makes the process root of its new user namespace. The maps are written
+// by the runtime, which has the rights to the ids outside (user_namespaces(7)).
+func (b *birth) mapUsers() []plan.Step {
+	if !b.ownUsers() {
+		return nil
+	}
+	l := b.spec.Linux
+	return []plan.Step{
+		b.writeIDMap("/linux/uidMappings", "uid_map", l.UIDMappings),
+		b.writeIDMap("/linux/gidMappings", "gid_map", l.GIDMappings),
+		{
+			Field: "/linux/namespaces", By: plan.Init, Words: "become root of the user namespace",
+			Reason: "after the maps: before, no id inside means anything",
+			Assemble: func(a *program.Assembler) {
+				becomeRoot(a)
+				// The change of ids has made the process undumpable, and its files in
+				// /proc the host's root's. Nobody is in its pid namespace to profit.
+				if b.ns.isNew(unix.CLONE_NEWPID) {
+					zero := program.Const(0)
+					a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), program.Const(1), zero, zero, zero).Note("PR_SET_DUMPABLE")
+				}
+			},
+		},
+	}
+}
+
+// becomeRoot takes id 0 of the user namespace that the process is in.
+func becomeRoot(a *program.Assembler) {
+	zero := program.Const(0)
+	a.Call(program.Discard, unix.SYS_SETGROUPS, zero, zero).Note("none").Tolerate(unix.EPERM)
+	a.Call(program.Discard, unix.SYS_SETRESGID, zero, zero, zero).Note("0")
+	a.Call(program.Discard, unix.SYS_SETRESUID, zero, zero, zero).Note("0")
+}
+
+func (b *birth) writeIDMap(field, file string, maps []specs.LinuxIDMapping) plan.Step {
+	var lines strings.Builder
+	for _, m := range maps {
+		fmt.Fprintf(&lines, "%d %d %d\n", m.ContainerID, m.HostID, m.Size)
+	}
+	return plan.Step{
+		Field: field, By: plan.Runtime, Words: "write " + file,
+		Detail: strings.ReplaceAll(strings.TrimSpace(lines.String()), "\n", ", "),
+		Do: func() (func() error, error) {
+			name := fmt.Sprintf("/proc/%d/%s", b.child.Pid, file)
+			fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return nil, &os.PathError{Op: "open", Path: name, Err: err}
+			}
+			defer unix.Close(fd)
+			if _, err := unix.Write(fd, []byte(lines.String())); err != nil {
+				return nil, &os.PathError{Op: "write", Path: name, Err: err}
+			}
+			return nil, nil
+		},
+	}
+}
+
+// mapped checks that every id of the process means somebody: setresuid(2) would
+// only say EINVAL.
+func mapped(s *specs.Spec) []error {
+	if s.Process == nil || !namespacesOf(s).isNew(unix.CLONE_NEWUSER) {
+		return nil
+	}
+	var faults []error
+	check := func(pointer string, id uint32, field string, maps []specs.LinuxIDMapping) {
+		var ranges []string
+		for _, m := range maps {
+			if id >= m.ContainerID && id-m.ContainerID < m.Size {
+				return
+			}
+			ranges = append(ranges, fmt.Sprintf("%d-%d", m.ContainerID, uint64(m.ContainerID)+uint64(m.Size)-1))
+		}
+		faults = append(faults, fmt.Errorf("%s: %d is not mapped: %s has %s", pointer, id, field, strings.Join(ranges, ", ")))
+	}
+	u, l := s.Process.User, s.Linux
+	check("/process/user/uid", u.UID, "/linux/uidMappings", l.UIDMappings)
+	check("/process/user/gid", u.GID, "/linux/gidMappings", l.GIDMappings)
+	for i, gid := range u.AdditionalGids {
+		check(fmt.Sprintf("/process/user/additionalGids/%d", i), gid, "/linux/gidMappings", l.GIDMappings)
+	}
+	return faults
+}
+
+// borrowed is a device of the host that is bound into a container which may not
+// make one: mknod(2) needs CAP_MKNOD in the initial user namespace.
+type borrowed struct {
+	field, file string
+	fd          int
+}
+
+// borrowDevices opens the host's nodes while they can still be named.
+func (b *birth) borrowDevices() []plan.Step {
+	if !b.ownUsers() || b.hostDev() || !b.ownMounts() {
+		return nil
+	}
+	for _, d := range defaultDevices {
+		b.borrowed = append(b.borrowed, &borrowed{"", "/dev/" + d.name, -1})
+	}
+	for i, d := range b.spec.Linux.Devices {
+		if d.Type != "p" && !isDefaultDevice(d.Path) {
+			b.borrowed = append(b.borrowed, &borrowed{fmt.Sprintf("/linux/devices/%d", i), d.Path, -1})
+		}
+	}
+	return []plan.Step{{
+		Field: "/linux/devices", By: plan.Runtime, Words: "open the host's devices",
+		Reason: "in a user namespace no device can be made",
+		Do: func() (func() error, error) {
+			for _, d := range b.borrowed {
+				fd, err := cloneTree(d.file, false, 0)
+				if err != nil {
+					return nil, err
+				}
+				b.opened = append(b.opened, fd)
+				d.fd = fd
+			}
+			return nil, nil
+		},
+	}}
+}
+
+func isDefaultDevice(file string) bool {
+	for _, d := range defaultDevices {
+		if file == "/dev/"+d.name {
+			return true
+		}
+	}
+	return false
+}
+
+// bindDevices puts the borrowed devices where mknod would have made them.
+func (b *birth) bindDevices() []plan.Step {
+	var steps []plan.Step
+	for _, d := range b.borrowed {
+		steps = append(steps, plan.Step{
+			Field: d.field, By: plan.Init, Words: "bind the host's " + d.file,
+			Assemble: func(a *program.Assembler) {
+				at := a.Reg()
+				b.makeInRoot(a, at, d.file, false, unix.RESOLVE_NO_SYMLINKS)
+				attachAt(a, program.Const(d.fd), at).Note(d.file)
+				closeFd(a, at)
+			},
+		})
+	}
+	return steps
+}
