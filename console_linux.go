@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/plan"
@@ -37,8 +39,9 @@ func (b *birth) console(first bool) []plan.Step {
 			b.openInRoot(a, master, "/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, 0)
 			a.Call(program.Discard, unix.SYS_IOCTL, master.Arg(), program.Const(unix.TIOCSPTLCK), a.Words(0)).Note("TIOCSPTLCK")
 			if s := p.ConsoleSize; s != nil {
-				// struct winsize: rows, columns, and two unused pixel counts.
-				size := uint64(uint16(s.Height)) | uint64(uint16(s.Width))<<16
+				// struct winsize has 16 bits for rows, for columns, and for two
+				// unused pixel counts.
+				size := uint64(min(s.Height, math.MaxUint16)) | uint64(min(s.Width, math.MaxUint16))<<16
 				a.Call(program.Discard, unix.SYS_IOCTL, master.Arg(), program.Const(unix.TIOCSWINSZ), a.Words(size)).Note("TIOCSWINSZ")
 			}
 			a.Call(b.slave, unix.SYS_IOCTL, master.Arg(), program.Const(unix.TIOCGPTPEER), program.Const(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).Note("TIOCGPTPEER")

@@ -172,6 +172,10 @@ func (r *request) create() (_ *made, err error) {
 	if err := r.opt.passFds(); err != nil {
 		return nil, err
 	}
+	notifies, err := r.offerNotify(s)
+	if err != nil {
+		return nil, err
+	}
 	h, err := thisHost(r.cgroupManager)
 	if err != nil {
 		return nil, err
@@ -212,11 +216,18 @@ func (r *request) create() (_ *made, err error) {
 	}
 	b.dir = dir
 	undo.push(func() error { return errors.Join(dir.Remove(), dir.Close()) })
+	if notifies {
+		if err := makeNotifyDir(dir); err != nil {
+			return nil, err
+		}
+	}
 	if r.opt.wait {
 		if b.startFd, err = listenForStart(dir); err != nil {
 			return nil, err
 		}
 		b.opened = append(b.opened, b.startFd)
+	} else if b.notifier, err = listenNotify(dir); err != nil {
+		return nil, err
 	}
 	if err := b.carryOut(b.plan(), undo); err != nil {
 		return nil, err
@@ -245,7 +256,18 @@ func (m *made) finish(r *request) error {
 	}
 	m.undo.release()
 	m.child.Release()
-	return m.dir.Close()
+	init := process.ID(m.dir.Record.Init)
+	// The lock goes first: others may have to end a container that is never ready.
+	err := m.dir.Close()
+	switch {
+	case m.notifier == nil:
+	case r.detach:
+		m.signals.Stop() // nobody is left to heed them
+		m.notifier.relay(init, init.Pid)
+	default:
+		go m.notifier.relay(init, os.Getpid())
+	}
+	return err
 }
 
 // checkTerminal refuses combinations of terminal and socket that make no sense.

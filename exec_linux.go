@@ -26,20 +26,23 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	})
 	p.Add(b.swapBinary()...)
 	p.Add(b.hide()...)
-	p.Add(b.enterPids()...)
+	p.Add(b.oomScore()...)
 	p.Add(b.joinContainer()...)
+	p.Add(b.enterPids()...)
+	p.Add(b.openContainerRoot())
 	p.Add(b.session())
 	p.Add(b.keyring()...)
 	p.Add(b.console(false)...)
 	found := b.becomeProcess(p)
 	p.Add(b.closeDescriptors())
 	p.Add(b.resetSignals())
+	p.Add(b.limitFiles()...)
 	p.Add(b.execute(found)...)
 	return p
 }
 
-// joinContainer enters all namespaces of the container but that of pids, which it
-// is in already, and its root directory.
+// joinContainer enters all namespaces of the container but that of pids, and its
+// root directory, before anybody in the container can see the process.
 func (b *birth) joinContainer() []plan.Step {
 	return []plan.Step{{
 		Field: "/linux/namespaces", By: plan.Init, Words: "join the container's namespaces",
@@ -61,11 +64,20 @@ func (b *birth) joinContainer() []plan.Step {
 				a.Call(program.Discard, unix.SYS_FCHDIR, program.Const(b.containerRoot)).Note("the container's root")
 				a.Call(program.Discard, unix.SYS_CHROOT, a.String(".")).Note("the container's root")
 			}
+		},
+	}}
+}
+
+// openContainerRoot opens the root directory for what the process looks up in it.
+func (b *birth) openContainerRoot() plan.Step {
+	return plan.Step{
+		By: plan.Init, Words: "open the container's root directory",
+		Assemble: func(a *program.Assembler) {
 			root := a.Reg()
 			a.Call(root, unix.SYS_OPENAT, program.Const(unix.AT_FDCWD), a.String("/"), program.Const(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)).Note("/")
 			b.root = root.Arg()
 		},
-	}}
+	}
 }
 
 // subCgroups reads the values of exec --cgroup: one PATH for every hierarchy, or any

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -73,14 +74,21 @@ func openBelow(dir, file string) (io.ReadCloser, error) {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	defer unix.Close(root)
-	fd, err := unix.Openat2(root, file, &unix.OpenHow{
-		// O_NONBLOCK: an image may have a fifo there.
-		Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK, Resolve: inRoot,
-	})
+	fd, err := unix.Openat2(root, file, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: inRoot})
 	if err != nil {
 		return nil, &os.PathError{Op: "openat2", Path: dir + "/" + file, Err: err}
 	}
-	return os.NewFile(uintptr(fd), file), nil
+	defer unix.Close(fd)
+	// An image may have anything under that name: opening a device does things to
+	// the host, and a fifo waits.
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, &os.PathError{Op: "fstat", Path: dir + "/" + file, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, &os.PathError{Op: "open", Path: dir + "/" + file, Err: unix.EINVAL}
+	}
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
 }
 
 // home is the home directory that the container's passwd has for a user, "/" if

@@ -69,6 +69,7 @@ type birth struct {
 	launched       func() // called once init works
 	child          *program.Child
 	master         *os.File
+	notifier       *notifier // of a run whose caller listens for readiness
 }
 
 // newBirth understands the config for a host. It is a pure function of both:
@@ -116,6 +117,7 @@ func (b *birth) plan() *plan.Plan {
 	// The first process builds its surroundings.
 	p.Add(b.swapBinary()...)
 	p.Add(b.hide()...)
+	p.Add(b.oomScore()...)
 	p.Add(b.mapUsers()...)
 	p.Add(b.enterPids()...)
 	p.Add(b.joinNamespaces()...)
@@ -145,6 +147,7 @@ func (b *birth) plan() *plan.Plan {
 	} else {
 		p.Add(b.startHooks()...)
 	}
+	p.Add(b.limitFiles()...)
 	p.Add(b.execute(found)...)
 	return p
 }
@@ -157,6 +160,7 @@ func (b *birth) becomeProcess(p *plan.Plan) (found *program.Reg) {
 	p.Add(b.limits()...)
 	p.Add(b.personality()...)
 	p.Add(b.standardStreams()...)
+	p.Add(b.closeRest())
 	before, after := b.workingDirectory()
 	p.Add(before...)
 	p.Add(b.privileges()...)
@@ -281,13 +285,13 @@ func (b *birth) cloneOptions() program.Options {
 	if b.cgroup != nil {
 		opt.CgroupFd = b.cgroup.UnifiedFd()
 	}
-	if b.entersPids() {
+	switch {
+	case b.joins:
+		opt.Flags = 0
+	case b.entersPids():
 		// Only the process that is forked into the pid namespace goes into the
 		// cgroup as well; see enterPids.
 		opt.CgroupFd = -1
-	}
-	if b.joins {
-		opt.Flags = 0
 	}
 	opt.Prepare = b.enterCgroup
 	opt.Restore = b.leaveCgroup

@@ -96,6 +96,9 @@ func (b *birth) openNamespaces() []plan.Step {
 				}
 				b.opened = append(b.opened, fd)
 				b.nsFds[i] = fd
+				if err := notOwnMounts(fd, ns); err != nil {
+					return nil, err
+				}
 				kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
 				if err != nil {
 					return nil, fmt.Errorf("%s is not a namespace: %w", ns.Path, os.NewSyscallError("ioctl NS_GET_NSTYPE", err))
@@ -108,6 +111,25 @@ func (b *birth) openNamespaces() []plan.Step {
 		})
 	}
 	return steps
+}
+
+// notOwnMounts refuses the runtime's own mount namespace: what is mounted for the
+// container, and its pivot_root, would be the host's.
+func notOwnMounts(fd int, ns specs.LinuxNamespace) error {
+	if ns.Type != specs.MountNamespace {
+		return nil
+	}
+	var own, its unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/mnt", &own); err != nil {
+		return &os.PathError{Op: "stat", Path: "/proc/self/ns/mnt", Err: err}
+	}
+	if err := unix.Fstat(fd, &its); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if own.Dev == its.Dev && own.Ino == its.Ino {
+		return fmt.Errorf("%s is the runtime's own mount namespace: the container would change the host's mounts", ns.Path)
+	}
+	return nil
 }
 
 // joinNamespaces enters the namespaces given by path, in the order of the table
@@ -157,6 +179,10 @@ func (b *birth) pidNamespace() int {
 // it, so the process forks. It could also have been cloned by a thread that had
 // joined before; but then the processes in there would see it before it has
 // hidden itself and the runtime's binary, and get hold of that (CVE-2019-5736).
+//
+// A first process must be in its pid namespace before it mounts a procfs, so it
+// still has the host's files when those who are there see it. What keeps them off is
+// that it cannot be traced without CAP_SYS_PTRACE in the runtime's user namespace.
 func (b *birth) enterPids() []plan.Step {
 	if !b.entersPids() {
 		return nil
@@ -170,14 +196,19 @@ func (b *birth) enterPids() []plan.Step {
 		Reason: "after the binary is out of reach and tracing forbidden: from here on others see the process",
 		Shell:  b.remark("nsenter did it"),
 		Assemble: func(a *program.Assembler) {
-			fd, cgroupFd := b.containerFd, -1
-			if !b.joins {
-				fd = b.nsFds[b.pidNamespace()]
+			if b.joins {
+				// An exec has joined all else, and is in the cgroup: whoever sees the
+				// fork in the container finds nothing of the host's in it.
+				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.containerFd), program.Const(unix.CLONE_NEWPID)).Note("pid of " + from)
+				a.CloseOthers(3+b.opt.preserveFds, -1)
+				a.Fork(valueForked, -1)
+				return
 			}
+			cgroupFd := -1
 			if b.cgroup != nil {
 				cgroupFd = b.cgroup.UnifiedFd()
 			}
-			a.Call(program.Discard, unix.SYS_SETNS, program.Const(fd), program.Const(unix.CLONE_NEWPID)).Note("pid of " + from)
+			a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[b.pidNamespace()]), program.Const(unix.CLONE_NEWPID)).Note("pid of " + from)
 			a.Fork(valueForked, cgroupFd)
 		},
 	}}

@@ -21,14 +21,41 @@ import (
 // so that the search goes on with the next directory of PATH.
 var allErrnosOfLookup = []unix.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.ELOOP, unix.ENAMETOOLONG}
 
-// limits sets what the process may use: rlimits, umask, oom score.
+// limits sets the rlimits but for RLIMIT_NOFILE, which comes last: init opens
+// descriptors until its execve.
 func (b *birth) limits() []plan.Step {
+	return b.rlimits(func(kind string) bool { return kind != "RLIMIT_NOFILE" })
+}
+
+// limitFiles sets RLIMIT_NOFILE, if only to what the caller had: the Go runtime has
+// raised it for itself.
+func (b *birth) limitFiles() []plan.Step {
+	steps := b.rlimits(func(kind string) bool { return kind == "RLIMIT_NOFILE" })
+	if b.spec.Process == nil || len(steps) > 0 {
+		return steps
+	}
+	files := b.host.fileLimit
+	return []plan.Step{{
+		By: plan.Init, Words: "give RLIMIT_NOFILE the caller's value back", Reason: "the runtime raised it for itself",
+		Shell: b.remark("it is the caller's"),
+		Assemble: func(a *program.Assembler) {
+			a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(unix.RLIMIT_NOFILE),
+				a.Words(files.Cur, files.Max), program.Const(0)).Note("RLIMIT_NOFILE")
+		},
+	}}
+}
+
+// rlimits are the limits of the config whose kind is asked for.
+func (b *birth) rlimits(wanted func(kind string) bool) []plan.Step {
 	p := b.spec.Process
 	if p == nil {
 		return nil
 	}
 	var steps []plan.Step
 	for i, l := range p.Rlimits {
+		if !wanted(l.Type) {
+			continue
+		}
 		resource, _ := spec.Lookup(spec.Rlimits, l.Type)
 		steps = append(steps, plan.Step{
 			Field: fmt.Sprintf("/process/rlimits/%d", i), By: plan.Init,
@@ -40,27 +67,24 @@ func (b *birth) limits() []plan.Step {
 			},
 		})
 	}
-	if files := b.host.fileLimit; !slices.ContainsFunc(p.Rlimits, func(l specs.POSIXRlimit) bool { return l.Type == "RLIMIT_NOFILE" }) {
-		steps = append(steps, plan.Step{
-			By: plan.Init, Words: "give RLIMIT_NOFILE the caller's value back", Reason: "the runtime raised it for itself",
-			Shell: b.remark("it is the caller's"),
-			Assemble: func(a *program.Assembler) {
-				a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(unix.RLIMIT_NOFILE),
-					a.Words(files.Cur, files.Max), program.Const(0)).Note("RLIMIT_NOFILE")
-			},
-		})
-	}
-	if p.OOMScoreAdj != nil {
-		value := fmt.Sprint(*p.OOMScoreAdj)
-		steps = append(steps, plan.Step{
-			Field: "/process/oomScoreAdj", By: plan.Init, Words: "set oom_score_adj to " + value,
-			Shell: b.typed(func() []string { return []string{shellWrite(value, "/proc/self/oom_score_adj")} }),
-			Assemble: func(a *program.Assembler) {
-				b.writeProc(a, "self/oom_score_adj", value)
-			},
-		})
-	}
 	return steps
+}
+
+// oomScore sets how likely the kernel is to kill the process when memory runs out.
+func (b *birth) oomScore() []plan.Step {
+	p := b.spec.Process
+	if p == nil || p.OOMScoreAdj == nil {
+		return nil
+	}
+	value := fmt.Sprint(*p.OOMScoreAdj)
+	return []plan.Step{{
+		Field: "/process/oomScoreAdj", By: plan.Init, Words: "set oom_score_adj to " + value,
+		Reason: "while the process still owns its files in the host's /proc, and before others see it",
+		Shell:  b.typed(func() []string { return []string{shellWrite(value, "/proc/self/oom_score_adj")} }),
+		Assemble: func(a *program.Assembler) {
+			b.writeProc(a, "self/oom_score_adj", value)
+		},
+	}}
 }
 
 // writeProc writes a value to a file below the runtime's own procfs, which the
@@ -97,21 +121,39 @@ func (b *birth) swapBinary() []plan.Step {
 	}}
 }
 
-// hide keeps processes that are in the container already from tracing this one,
-// through which they could reach descriptors of the host (CVE-2016-9962). The
-// execve makes it traceable again.
+// hide keeps other processes of the container from tracing this one, through which
+// they could reach what it has of the host (CVE-2016-9962). The execve makes it
+// traceable again.
 func (b *birth) hide() []plan.Step {
-	if b.ns.isNew(unix.CLONE_NEWPID) && !b.joins {
-		return nil // nobody is there yet
-	}
 	return []plan.Step{{
-		By: plan.Init, Words: "forbid being traced", Reason: "before joining: others are there, and descriptors of the host are open",
-		Shell: b.remark("a shell cannot (prctl PR_SET_DUMPABLE)"),
+		By: plan.Init, Words: "forbid being traced",
+		Reason: "until its execve it has the runtime's memory and the host's descriptors, and others may be there or come",
+		Shell:  b.remark("a shell cannot (prctl PR_SET_DUMPABLE)"),
 		Assemble: func(a *program.Assembler) {
 			zero := program.Const(0)
 			a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
 		},
 	}}
+}
+
+// closeRest closes what is left of the runtime's descriptors, before the first
+// thing that is looked up by a name of the container's as its process does: the
+// working directory, the executable. A link to /proc/self/fd/N in the image would
+// lead through an open directory to the host's files (CVE-2024-21626).
+func (b *birth) closeRest() plan.Step {
+	first := 3 + b.opt.preserveFds
+	return plan.Step{
+		By: plan.Init, Words: fmt.Sprintf("close all descriptors of the runtime, from %d up", first),
+		Reason: "before the container's own names are followed: none may lead to the host",
+		Shell:  b.remark("a shell has none open"),
+		Assemble: func(a *program.Assembler) {
+			keep := -1
+			if b.opt.wait {
+				keep = b.startFd
+			}
+			a.CloseOthers(first, keep)
+		},
+	}
 }
 
 // session makes the process the leader of a session of its own, so that the
@@ -222,6 +264,7 @@ func (b *birth) workingDirectory() (before, after []plan.Step) {
 		Shell:  b.remark("env does it at the end, as the user: until then the tools are in the current directory"),
 		Assemble: func(a *program.Assembler) {
 			entered = a.Reg()
+			a.Set(entered, program.Const(0))
 			again := a.NewLabel()
 			a.Call(program.Discard, unix.SYS_CHDIR, a.String(p.Cwd)).Note(p.Cwd).On(unix.EACCES, again).On(unix.EPERM, again)
 			a.Set(entered, program.Const(1))
@@ -293,6 +336,7 @@ func (b *birth) findExecutable(found *program.Reg) []plan.Step {
 		Assemble: func(a *program.Assembler) {
 			*found = a.Reg()
 			denied := a.Reg()
+			a.Set(denied, program.Const(0))
 			done := a.NewLabel()
 			for _, file := range list {
 				next, refused := a.NewLabel(), a.NewLabel()
@@ -348,7 +392,7 @@ func (b *birth) execute(found *program.Reg) []plan.Step {
 }
 
 // closeDescriptors marks everything above the preserved descriptors
-// close-on-exec: no descriptor of the runtime reaches the container.
+// close-on-exec: what init has opened since closeRest stays with it.
 func (b *birth) closeDescriptors() plan.Step {
 	first := 3 + b.opt.preserveFds
 	return plan.Step{
@@ -410,27 +454,17 @@ type capabilities struct {
 // variable counts, and HOME is filled in from the container's passwd.
 func environment(list []string, home string) []string {
 	env := make([]string, 0, len(list)+1)
-	hasHome := false
-	for i, e := range list {
+	seen := make(map[string]bool, len(list))
+	for _, e := range slices.Backward(list) {
 		name, _, _ := strings.Cut(e, "=")
-		if overridden(list[i+1:], name) {
-			continue
+		if !seen[name] {
+			seen[name] = true
+			env = append(env, e)
 		}
-		hasHome = hasHome || name == "HOME"
-		env = append(env, e)
 	}
-	if !hasHome {
+	slices.Reverse(env)
+	if !seen["HOME"] {
 		env = append(env, "HOME="+home)
 	}
 	return env
-}
-
-// overridden says whether a later entry sets the variable again.
-func overridden(later []string, name string) bool {
-	for _, e := range later {
-		if strings.HasPrefix(e, name) && len(e) > len(name) && e[len(name)] == '=' {
-			return true
-		}
-	}
-	return false
 }

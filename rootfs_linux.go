@@ -247,6 +247,12 @@ func (b *birth) openMasks() []plan.Step {
 			}
 			b.opened = append(b.opened, fd)
 			b.nullFd = fd
+			// It is the host's own node: through a read-only mount it can be written
+			// to, like every device, but its mode and owner cannot be changed.
+			attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}
+			if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+				return nil, &os.PathError{Op: "mount_setattr", Path: "/dev/null", Err: err}
+			}
 			var st unix.Stat_t
 			if err := unix.Fstat(fd, &st); err != nil {
 				return nil, os.NewSyscallError("fstat", err)
@@ -281,9 +287,10 @@ func (b *birth) attachRoot() []plan.Step {
 			b.overlay(a)
 			atRoot, done := a.NewLabel(), a.NewLabel()
 			attach(a, b.root, program.Const(unix.AT_FDCWD), a.String(b.rootfs), unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS).
-				Note(b.rootfs).On(unix.EACCES, atRoot)
+				Note(b.rootfs).On(unix.EACCES, atRoot).On(unix.ENOENT, atRoot)
 			a.Jump(done)
-			// Root of a user namespace may not be allowed that far.
+			// Root of a user namespace may not be allowed that far, and a mount
+			// namespace that was joined need not have the path.
 			a.Bind(atRoot)
 			attach(a, b.root, program.Const(unix.AT_FDCWD), a.String("/"), unix.MOVE_MOUNT_F_EMPTY_PATH).Note("/")
 			a.Bind(done)
@@ -443,6 +450,8 @@ func (b *birth) masks() []plan.Step {
 			closeFd(a, fs)
 			empty = cover{mnt.Arg(), a.Reg()}
 			null = cover{program.Const(b.nullFd), a.Reg()}
+			a.Set(empty.used, program.Const(0))
+			a.Set(null.used, program.Const(0))
 		},
 	}}
 	for i, p := range paths {

@@ -130,9 +130,15 @@ func (b *birth) sendConsole() error {
 	if b.opt.consoleSocket == "" {
 		return nil
 	}
-	// The receiver expects a descriptor in blocking mode.
+	// The receiver expects a descriptor in blocking mode. os.File.Fd leaves the mode of
+	// a file that was in the other when it was made.
 	fd := int(b.master.Fd())
-	err := terminal.SendFd(b.opt.consoleSocket, fd, "/dev/pts/ptmx")
+	err := os.NewSyscallError("fcntl", unix.SetNonblock(fd, false))
+	if err == nil {
+		if err = terminal.SendFd(b.opt.consoleSocket, fd, "/dev/pts/ptmx"); err != nil {
+			err = fmt.Errorf("--console-socket: %w", err)
+		}
+	}
 	err = errors.Join(err, b.master.Close())
 	b.master = nil
 	return err

@@ -7,10 +7,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/capability"
-	"github.com/oci-mini/oci-mini/internal/cgroup"
 	"github.com/oci-mini/oci-mini/internal/mountopt"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/spec"
@@ -97,99 +95,6 @@ func shellNamespace(kind specs.LinuxNamespaceType) string {
 	return string(kind)
 }
 
-// shellMake makes the cgroup, and removes it when the script ends.
-func (c *cgroups) shellMake() []string {
-	var words []string
-	for _, p := range c.dirs.Paths() {
-		words = append(words, plan.Quote(p))
-	}
-	lines := []string{
-		"clean_up() {",
-		"\tfor dir; do find \"$dir\" -depth -type d -exec rmdir {} \\;; done",
-		"}",
-		"trap 'clean_up \"$@\"' EXIT",
-		"for dir in " + strings.Join(words, " ") + "; do",
-		"\tmkdir -p \"${dir%/*}\"",
-		"\tmkdir \"$dir\"",
-		"\tset -- \"$dir\" \"$@\"",
-		"done",
-	}
-	need := cgroup.Controllers(append(slices.Clone(c.before), c.after...))
-	for _, d := range c.dirs {
-		below := strings.Trim(strings.TrimPrefix(d.Path, d.Hierarchy.Dir), "/")
-		levels := strings.Split(below, "/")
-		switch {
-		case d.Hierarchy.Unified:
-			for i := range levels {
-				file := plan.Quote(path.Join(d.Hierarchy.Dir, path.Join(levels[:i]...), "cgroup.subtree_control"))
-				for _, name := range need {
-					lines = append(lines, "echo +"+name+" >"+file)
-				}
-				for _, name := range statisticsControllers {
-					if slices.Contains(d.Hierarchy.Controllers, name) && !slices.Contains(need, name) {
-						lines = append(lines, "{ echo +"+name+" >"+file+"; } 2>/dev/null || :")
-					}
-				}
-			}
-		case slices.Contains(d.Hierarchy.Controllers, "cpuset"):
-			for i := range levels {
-				dir := path.Join(d.Hierarchy.Dir, path.Join(levels[:i+1]...))
-				for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
-					own := plan.Quote(path.Join(dir, name))
-					lines = append(lines, fmt.Sprintf("[ \"$(cat %s)\" ] || cat %s >%s", own, plan.Quote(path.Join(path.Dir(dir), name)), own))
-				}
-			}
-		}
-	}
-	return lines
-}
-
-// shellFile is the file that a write goes to.
-func (c *cgroups) shellFile(w cgroup.Write) string {
-	for _, d := range c.dirs {
-		if d.Hierarchy.Unified == w.Unified && (w.Unified || slices.Contains(d.Hierarchy.Controllers, w.Controller)) {
-			return path.Join(d.Path, w.File)
-		}
-	}
-	return w.File
-}
-
-func (c *cgroups) shellWrite(w cgroup.Write) string {
-	file := plan.Quote(c.shellFile(w))
-	line := shellWrite(w.Value, file)
-	switch {
-	case w.Else != nil:
-		return "if [ -e " + file + " ]; then " + line + "; else " + c.shellWrite(*w.Else) + "; fi"
-	case w.Optional:
-		return "[ ! -e " + file + " ] || " + line
-	}
-	return line
-}
-
-// shellLimit is a write of a limit. Those behind the clone have been made before
-// the cgroup was entered, but for the number of processes.
-func (c *cgroups) shellLimit(w cgroup.Write) []string {
-	switch {
-	case !w.AfterJoin:
-		return []string{c.shellWrite(w)}
-	case w.Controller == "pids":
-		return []string{shellWrite(w.Value, "&4"), "exec 4>&-"}
-	}
-	return []string{plan.Remark("written before the cgroup was entered: the script's own commands are light")}
-}
-
-// shellDeviceFilter sets the devices controller of v1.
-func (c *cgroups) shellDeviceFilter() []string {
-	if c.deviceFilter != nil {
-		return []string{plan.Remark("on cgroup v2 this is a BPF program, which no command of a base system loads: no filter")}
-	}
-	var lines []string
-	for _, w := range c.deviceLines {
-		lines = append(lines, c.shellWrite(w))
-	}
-	return lines
-}
-
 // shellAttachRoot makes the root a mount of its own, or an overlay.
 func (b *birth) shellAttachRoot() []string {
 	o := b.opt.overlay
@@ -203,6 +108,7 @@ func (b *birth) shellAttachRoot() []string {
 		lines = append(lines, `mkdir "$root"/upper "$root"/work`)
 	} else {
 		layers = plan.Quote(o.dir)
+		lines = append(lines, "mkdir -p "+layers+"/upper "+layers+"/work")
 	}
 	return append(lines,
 		fmt.Sprintf("mount -t overlay -o lowerdir=.,upperdir=%s/upper,workdir=%s/work overlay \"$root\"/merged", layers, layers),
@@ -290,55 +196,6 @@ func (b *birth) shellMount(m *mount) []string {
 	}
 	for _, p := range propagation {
 		lines = append(lines, "mount --make-"+p+" "+at)
-	}
-	return lines
-}
-
-// shellMountCgroup does what mountCgroup does.
-func (b *birth) shellMountCgroup(m *mount, plain []string) []string {
-	at := inShellRoot(m.dest)
-	own := b.ns.private(unix.CLONE_NEWCGROUP)
-	one := func(fstype, dir string, data []string, at string) string {
-		if fstype == "" || !own && b.cgroups != nil {
-			line := "mount --bind " + plan.Quote(dir) + " " + at
-			if len(plain) > 0 {
-				line += "\nmount -o " + plan.Quote(strings.Join(append([]string{"remount", "bind"}, plain...), ",")) + " " + at
-			}
-			return line
-		}
-		line := "mount -t " + fstype
-		if list := append(slices.Clone(plain), data...); len(list) > 0 {
-			line += " -o " + plan.Quote(strings.Join(list, ","))
-		}
-		return line + " cgroup " + at
-	}
-	lines := []string{"mkdir -p " + at}
-	if b.cgroups == nil {
-		return append(lines, one("cgroup2", "", nil, at))
-	}
-	if b.cgroups.mode == cgroup.Unified {
-		return append(lines, one("cgroup2", b.cgroups.dirs[0].Path, nil, at))
-	}
-	lines = append(lines, "mount -t tmpfs -o mode=755 cgroup "+at)
-	for _, d := range b.cgroups.dirs {
-		name := path.Base(d.Hierarchy.Dir)
-		in := inShellRoot(path.Join(m.dest, name))
-		fstype, data := "cgroup", d.Hierarchy.Controllers
-		switch {
-		case d.Hierarchy.Unified:
-			fstype, data = "cgroup2", nil
-		case d.Hierarchy.Name != "" && len(data) == 0:
-			data = []string{"none", "name=" + d.Hierarchy.Name}
-		}
-		lines = append(lines, "mkdir "+in, one(fstype, d.Path, data, in))
-		if strings.Contains(name, ",") {
-			for _, c := range d.Hierarchy.Controllers {
-				lines = append(lines, "ln -s "+plan.Quote(name)+" "+inShellRoot(path.Join(m.dest, c)))
-			}
-		}
-	}
-	if slices.Contains(plain, "ro") {
-		lines = append(lines, "mount -o remount,bind,ro "+at)
 	}
 	return lines
 }

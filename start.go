@@ -43,46 +43,72 @@ func start(store *state.Store, id string) error {
 		return err
 	}
 	defer dir.Close()
+	notifier, err := startLocked(dir)
+	if err != nil {
+		return err
+	}
+	if notifier == nil {
+		return nil
+	}
+	// Others may have to end a container that is never ready.
+	init := process.ID(dir.Record.Init)
+	err = dir.Close()
+	notifier.relay(init, init.Pid)
+	return err
+}
+
+// startLocked starts a container whose lock is held. The caller is to relay from the
+// notifier, if there is one.
+func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 	switch status, _ := statusOf(dir); status {
 	case specs.StateCreated:
 	case specs.StateStopped:
-		return errors.New("cannot start a container that has stopped")
+		return nil, errors.New("cannot start a container that has stopped")
 	case specs.StateCreating:
-		return errors.New("cannot start a container that is still being created")
+		return nil, errors.New("cannot start a container that is still being created")
 	default:
-		return errors.New("cannot start an already running container")
+		return nil, errors.New("cannot start an already running container")
 	}
 	if !dir.Record.HasProcess {
-		return errors.New("/process: required to start: the config has no process")
+		return nil, errors.New("/process: required to start: the config has no process")
 	}
 	s, err := containerSpec(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	notifier, err := listenNotify(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if failed != nil && notifier != nil {
+			notifier.close()
+		}
+	}()
 	if err := runStartHooks(dir, s); err != nil {
-		return withCleanup(err, end(dir.Record))
+		return nil, withCleanup(err, end(dir.Record))
 	}
 	conn, err := dial(dir)
 	if err != nil {
-		return fmt.Errorf("cannot reach the container's first process: %w", err)
+		return nil, fmt.Errorf("cannot reach the container's first process: %w", err)
 	}
 	defer conn.Close()
 	if _, err := conn.Write([]byte{1}); err != nil {
-		return err
+		return nil, err
 	}
 	f, err := program.ReadPeerFailure(conn)
 	switch {
 	case err != nil:
-		return fmt.Errorf("the container's first process died before it could execute: %w", err)
+		return nil, fmt.Errorf("the container's first process died before it could execute: %w", err)
 	case f != nil:
 		// It ends by itself, but start must not return before it has.
 		if fd, err := process.ID(dir.Record.Init).Open(); err == nil {
 			_, _ = process.Wait(fd, time.Second)
 			unix.Close(fd)
 		}
-		return &stepFailure{plan.Step{Field: "/process/args", Words: "execute"}, f}
+		return nil, &stepFailure{plan.Step{Field: "/process/args", Words: "execute"}, f}
 	}
-	return poststart(dir, s)
+	return notifier, poststart(dir, s)
 }
 
 // socketPath names start.sock through the open directory: a socket's address has

@@ -30,12 +30,6 @@ func (b *birth) mapUsers() []plan.Step {
 			Reason: "after the maps: before, no id inside means anything",
 			Assemble: func(a *program.Assembler) {
 				becomeRoot(a)
-				// The change of ids has made the process undumpable, and its files in
-				// /proc the host's root's. Nobody is in its pid namespace to profit.
-				if b.ns.isNew(unix.CLONE_NEWPID) {
-					zero := program.Const(0)
-					a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), program.Const(1), zero, zero, zero).Note("PR_SET_DUMPABLE")
-				}
 			},
 		},
 	}

@@ -74,8 +74,7 @@ const shellHead = `#!/bin/sh
 #   to an open directory; here a symbolic link in the image may lead outside.
 #   Use the script for images that you trust.
 # - Commands run between the steps as processes, and are counted and limited as
-#   parts of the container. A shell stays as its parent; the container goes on if
-#   that one is killed.
+#   parts of the container. A shell stays as its parent.
 # - Changing a mount's attributes with mount(8) resets those that are not named.
 # - The runtime's binary needs no protection: it is not in the container. The
 #   script's shell and the host's tools are, until the last exec.

@@ -330,6 +330,14 @@ func (a *Assembler) Fail(errno unix.Errno, note string) {
 	Call{a, a.emit(opFail, Discard, noCall, []Arg{Const(int(errno))})}.Note(note)
 }
 
+// CloseOthers closes every descriptor from first up, but for keep (-1 for none)
+// and the sync socket, which is close-on-exec. It comes before anything that is
+// looked up by a name of the container's: a link to /proc/self/fd/N would
+// otherwise reach what the runtime has open (CVE-2024-21626).
+func (a *Assembler) CloseOthers(first, keep int) {
+	a.emit(opCloseOthers, Discard, noCall, []Arg{Const(first), Const(keep)})
+}
+
 // Trim gives the memory of the Go heap back, but for the stack that the child
 // interprets on, which may lie in it. The child reads nothing of the heap; but
 // once the parent is gone, its copy is the child's alone, and a process that

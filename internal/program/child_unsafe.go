@@ -19,6 +19,9 @@ type cloneArgs struct {
 // with larger pages than this the call fails, which does no harm.
 const pageSize = 4096
 
+// noDescriptor is the operand of opCloseOthers that stands for none.
+const noDescriptor = ^uintptr(0)
+
 // fork clones the calling thread and interprets the code in the clone. It
 // returns in the parent only, where the kernel has put the pidfd.
 //
@@ -168,6 +171,37 @@ func fork(ca *cloneArgs, pidfd *int32, code unsafe.Pointer, count uintptr, arena
 		case opFail:
 			err = syscall.Errno(args[0])
 			goto fail
+
+		case opCloseOthers:
+			// The gaps before, between and behind the two that stay.
+			value, size = sync, args[1]
+			if size < value {
+				value, size = size, value
+			}
+			if size == noDescriptor {
+				size = value
+			}
+			if args[0] < value {
+				syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, args[0], value-1, 0, 0, 0, 0)
+			}
+			if value+1 < size {
+				i = value + 1
+				if i < args[0] {
+					i = args[0]
+				}
+				if i < size {
+					syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, i, size-1, 0, 0, 0, 0)
+				}
+			}
+			i = size + 1
+			if i < args[0] {
+				i = args[0]
+			}
+			_, _, err = syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, i, uintptr(^uint32(0)), 0, 0, 0, 0)
+			size = 0
+			if err != 0 {
+				goto fail
+			}
 
 		case opTrim:
 			// The frame lies within two pages above regs, those of its callees

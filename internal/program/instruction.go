@@ -15,18 +15,19 @@ const (
 type opcode uint8
 
 const (
-	opCall     opcode = iota // make a system call
-	opJump                   // go on at target
-	opUnless                 // go on at target unless args[0] == args[1]
-	opLoad32                 // dst = the 32-bit word at offset args[0] of the shared page, and-ed with args[1]
-	opSet                    // dst = args[0]
-	opPublish                // value slot args[0] = args[1]
-	opSync                   // tell the parent token args[0], wait for its answer
-	opReportTo               // from here on, failures are also written to descriptor args[0]
-	opFork                   // go on in a child with CLONE_PARENT, in cgroup args[1]; publish its pid in slot args[0]
-	opFail                   // fail with errno args[0]
-	opTrim                   // drop the memory from args[0] to args[1], but for the stack
-	opExit                   // exit with status args[0]
+	opCall        opcode = iota // make a system call
+	opJump                      // go on at target
+	opUnless                    // go on at target unless args[0] == args[1]
+	opLoad32                    // dst = the 32-bit word at offset args[0] of the shared page, and-ed with args[1]
+	opSet                       // dst = args[0]
+	opPublish                   // value slot args[0] = args[1]
+	opSync                      // tell the parent token args[0], wait for its answer
+	opReportTo                  // from here on, failures are also written to descriptor args[0]
+	opFork                      // go on in a child with CLONE_PARENT, in cgroup args[1]; publish its pid in slot args[0]
+	opFail                      // fail with errno args[0]
+	opCloseOthers               // close all descriptors from args[0] up but args[1] and the sync socket
+	opTrim                      // drop the memory from args[0] to args[1], but for the stack
+	opExit                      // exit with status args[0]
 )
 
 // Kinds of operand.

@@ -29,6 +29,9 @@ type Store struct {
 // the directory is made by the first [Store.Create].
 func Open(root string) *Store { return &Store{root} }
 
+// Path returns the directory that the entry of an ID has, or would have.
+func (s *Store) Path(id string) string { return filepath.Join(s.root, id) }
+
 // Create makes the entry of a new container, which appears complete and locked
 // by the returned Dir, or not at all. config is the configuration to keep a
 // copy of. Errors wrap [ErrExist] if the ID is taken.

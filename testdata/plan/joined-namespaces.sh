@@ -7,8 +7,7 @@
 #   to an open directory; here a symbolic link in the image may lead outside.
 #   Use the script for images that you trust.
 # - Commands run between the steps as processes, and are counted and limited as
-#   parts of the container. A shell stays as its parent; the container goes on if
-#   that one is killed.
+#   parts of the container. A shell stays as its parent.
 # - Changing a mount's attributes with mount(8) resets those that are not named.
 # - The runtime's binary needs no protection: it is not in the container. The
 #   script's shell and the host's tools are, until the last exec.
@@ -23,14 +22,19 @@ trap 'exit 143' TERM
 
 # 1. make the cgroup /sys/fs/cgroup/user.slice/web
 clean_up() {
-	for dir; do find "$dir" -depth -type d -exec rmdir {} \;; done
+	for dir; do
+		tries=50
+		while [ -e "$dir" ] && [ $((tries -= 1)) -gt 0 ]; do
+			grep -vx 0 "$dir"/cgroup.procs | xargs -r kill -KILL 2>/dev/null || :
+			find "$dir" -depth -type d -exec rmdir {} \; 2>/dev/null || :
+			[ ! -e "$dir" ] || sleep 0.1
+		done
+	done
 }
 trap 'clean_up "$@"' EXIT
-for dir in /sys/fs/cgroup/user.slice/web; do
-	mkdir -p "${dir%/*}"
-	mkdir "$dir"
-	set -- "$dir" "$@"
-done
+mkdir -p /sys/fs/cgroup/user.slice
+mkdir /sys/fs/cgroup/user.slice/web
+set -- /sys/fs/cgroup/user.slice/web "$@"
 { echo +cpu >/sys/fs/cgroup/cgroup.subtree_control; } 2>/dev/null || :
 { echo +cpuset >/sys/fs/cgroup/cgroup.subtree_control; } 2>/dev/null || :
 { echo +io >/sys/fs/cgroup/cgroup.subtree_control; } 2>/dev/null || :
@@ -302,8 +306,8 @@ fi
 # 51. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 52. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
-host prlimit --pid $$ --nofile=1024:1024
+# 52. close all descriptors of the runtime, from 3 up
+# a shell has none open
 
 # 53. change to the directory / (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
@@ -340,6 +344,9 @@ exec 3<&-
 # 63. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 64. execute sh (/process/args)
+# 64. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
+host prlimit --pid $$ --nofile=1024:1024
+
+# 65. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/' PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=xterm HOME=/root sh
 CONTAINER

@@ -54,8 +54,7 @@ rows() {
 		['`ridmap`']='.mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind", "ridmap=uids=0-0-1;gids=0-0-1"]}]'
 		['`uidMappings`, `gidMappings` of a mount']='({containerID: 0, hostID: 1, size: 1} | [.]) as $m
 			| .mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind"], uidMappings: $m, gidMappings: $m}]'
-		['`namespaces` user']='[{containerID: 0, hostID: 100000, size: 1}] as $m
-			| .linux.namespaces += [{type: "user"}] | .linux.uidMappings = $m | .linux.gidMappings = $m'
+		['`namespaces` user by path']='.linux.namespaces += [{type: "user", path: "/proc/self/ns/user"}]'
 		['`namespaces` time']='.linux.namespaces += [{type: "time"}]'
 		['`netDevices`']='.linux.netDevices = {"dummy0": {}}'
 		['`mountLabel`']='.linux.mountLabel = "x"'

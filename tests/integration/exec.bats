@@ -295,6 +295,19 @@ below() {
 	wrong 'CONTROLLER:PATH' --cgroup memory:one --cgroup two
 }
 
+@test "exec in a container without a cgroup" {
+	only_oci_mini '--cgroup-manager disabled'
+	args sleep 60
+	ok --cgroup-manager disabled run --detach --bundle "$BUNDLE" "$ID"
+	ok exec "$ID" sh -c 'echo $$'
+	like "$OUT" '^[0-9]+$'
+	ok exec --detach --pid-file "$T/pid" "$ID" sleep 30
+	is "$(<"/proc/$(<"$T/pid")/cgroup")" "$(<"/proc/$$/cgroup")" "the caller's cgroups"
+	rt exec --cgroup sub "$ID" true
+	is "$STATUS" 255
+	has "$ERR" 'without a cgroup'
+}
+
 @test "kill --regex and delete --regex: every container whose id matches" {
 	args sleep 60
 	for name in a1 a2 b1; do ok run --detach --bundle "$BUNDLE" "$ID.$name"; done

@@ -250,7 +250,7 @@ sets() {
 	is "$OUT" $'4294967294\n1000'
 }
 
-@test "namespaces: cgroup and mount joined by path too, every wrong kind refused" {
+@test "namespaces: a path of another kind, of no namespace, a relative one, for every kind" {
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	pid=$(init_pid "$ID")
@@ -260,9 +260,13 @@ sets() {
 		[[ $kind != uts ]] || other=ipc
 		new_bundle "$BUNDLE"
 		config '.linux.namespaces |= (map(select(.type != $k)) + [{type: $k, path: $p}])' --arg k "$kind" --arg p "/proc/$pid/ns/$other"
-		refused 'another kind' create --bundle "$BUNDLE" "$ID.b"
+		rt create --bundle "$BUNDLE" "$ID.b"
+		is "$STATUS" 1 "$kind with the path of $other"
+		like "$ERR" "/linux/namespaces/.*(another kind|not supported yet)"
 		config '.linux.namespaces[-1].path = "/etc/passwd"'
-		refused 'not a namespace' create --bundle "$BUNDLE" "$ID.b"
+		rt create --bundle "$BUNDLE" "$ID.b"
+		is "$STATUS" 1 "$kind with the path of a file"
+		like "$ERR" "/linux/namespaces/.*(not a namespace|not supported yet)"
 		config '.linux.namespaces[-1].path = "relative"'
 		refused /linux/namespaces/ create --bundle "$BUNDLE" "$ID.b"
 	done

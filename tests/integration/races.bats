@@ -200,20 +200,22 @@ over() {
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	pid=$(init_pid "$ID")
-	# shellcheck disable=SC2016 # the container's shell
-	script='set --; for f in /proc/$$/fd/*; do [ -L "$f" ] && set -- "$@" "${f##*/}"; done; echo "$@"'
-	export RUNTIME ROOT ID script
+	cat >"$T/one" <<-'EOF'
+		for n; do
+			"$RUNTIME" --root "$ROOT" exec "$ID" sh -c '
+				for f in /proc/$$/fd/*; do [ -L "$f" ] && set -- "$@" "${f##*/}"; done; echo "$@"' sh \
+				</dev/null 2>&1 || echo "exit $?"
+		done
+	EOF
+	export RUNTIME ROOT ID
 	export OCI_TEST_MARK=$MARK
-	# shellcheck disable=SC2016 # the shells' own
-	seq 500 | xargs -P 20 -n 25 sh -c 'for n; do
-		"$RUNTIME" --root "$ROOT" exec "$ID" sh -c "$script" </dev/null 2>&1 || echo "exit $?"
-	done' sh >"$T/o" 3>&-
+	seq 500 | xargs -P 20 -n 25 sh "$T/one" >"$T/o" 3>&-
 	unset OCI_TEST_MARK
 	is "$(sort "$T/o" | uniq -c | sed 's/^ *//')" '500 0 1 2' 'descriptors in the container'
 	ok ps --format json "$ID"
 	is "$OUT" "[$pid]" 'processes of the container'
 	# A zombie is in no cgroup any more, but still a child of the first process or the caller.
-	is "$(ps --no-headers -o stat --ppid "$pid,$$,$BASHPID" | grep -c Z)" 0 zombies
+	is "$(ps --no-headers -o stat --ppid "$pid,$$,$BASHPID" | awk '/Z/' | wc -l)" 0 zombies
 	is "$(find "/proc/$pid/fd" -type l | wc -l)" 3 'descriptors of the first process'
 	is "$(find "$ROOT" -mindepth 1 -maxdepth 1 | wc -l)" 1 entries
 }

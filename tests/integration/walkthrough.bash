@@ -88,6 +88,17 @@ has_first_process() {
 	return 1
 }
 
+# A script's container may outlive a test that fails, and not every program leaves
+# the mark of the test in its environment.
+eval "$(declare -f teardown | sed '1s/teardown/common_teardown/')"
+teardown() {
+	if [[ ${SCRIPT:-} && ${CPID:-} ]] && grep -qs "/$ID\$" "/proc/$CPID/cgroup"; then
+		kill -KILL "$CPID"
+		wait "$SCRIPT" || true
+	fi
+	common_teardown
+}
+
 # in_it COMMAND...: runs a command in the container and succeeds if that does; its
 # output is in OUT.
 in_it() {

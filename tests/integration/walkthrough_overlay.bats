@@ -69,9 +69,7 @@ the_effects() {
 
 # kept HOW: the upper layer stays, and is there again the next time.
 kept() {
-	mkdir "$T/layer"
 	args sh -c 'echo kept >>/root/file; cat /root/file'
-	if [[ $1 == script ]]; then mkdir "$T/layer/upper" "$T/layer/work"; fi
 	foreground "$1" --overlay="$T/layer"
 	is "$OUT" kept "first time ($ERR)"
 	is "$(<"$T/layer/upper/root/file")" kept
