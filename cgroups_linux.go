@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -107,7 +108,10 @@ func (b *birth) makeCgroup() []plan.Step {
 				return nil, err
 			}
 			b.cgroup = cg
-			return cg.Undo, nil
+			return func() error {
+				// A hook may have left a process in it.
+				return errors.Join(cg.Kill(), cg.Undo())
+			}, nil
 		},
 	}}
 	for _, w := range c.before {
@@ -182,6 +186,7 @@ func (b *birth) leaveCgroup() error {
 func (b *birth) mountCgroup(a *program.Assembler, m *mount) {
 	at := a.Reg()
 	b.makeInRoot(a, at, m.dest, true, 0)
+	b.notProc(a, at, m)
 	own := b.ns.private(unix.CLONE_NEWCGROUP)
 	attrs := m.opt
 	attrs.Data, attrs.Super = nil, nil

@@ -310,7 +310,7 @@ func (b *birth) record() *state.Record {
 // writePidFile writes the pid in decimal digits without a newline, which is how
 // engines read it, to a hidden name first: whoever waits for the file sees all of it.
 func writePidFile(file string, pid int) error {
-	tmp := filepath.Join(filepath.Dir(file), "."+filepath.Base(file))
+	tmp := filepath.Join(filepath.Dir(file), fmt.Sprintf(".%s.%d", filepath.Base(file), os.Getpid()))
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_TRUNC, 0o666)
 	if err != nil {
 		return fmt.Errorf("--pid-file: %w", err)

@@ -115,7 +115,7 @@ func end(r *state.Record) error {
 
 // removeCgroup kills what is left in the container's cgroup and removes it.
 func removeCgroup(r *state.Record) error {
-	c, err := cgroup.OpenExisting(r.Cgroup.Dirs)
+	c, err := cgroup.OpenExisting(ownDirs(r))
 	if err != nil {
 		return err
 	}

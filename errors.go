@@ -109,7 +109,7 @@ func hint(err error) string {
 	case nr == unix.SYS_OPENAT2 && errno == unix.ELOOP && strings.HasPrefix(field, "/mounts/"):
 		return "a procfs or sysfs must be mounted on an ordinary directory, not on a symbolic link"
 	case nr == unix.SYS_EXECVE && errno == unix.ENOENT:
-		return "the file is there, so its interpreter is missing: the one after #! or the dynamic linker"
+		return "the file or its interpreter is missing: the one after #! or the dynamic linker"
 	case nr == unix.SYS_EXECVE && errno == unix.ENOEXEC:
 		return "not a program for this machine, or a script without a #! line"
 	case strings.Contains(text, "executable file not found"):

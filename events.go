@@ -38,7 +38,7 @@ var eventsCommand = &cli.Command{
 		if status, _ := statusOf(dir); status == specs.StateStopped || status == specs.StateCreating {
 			return failed(c, id, errNotRunning)
 		}
-		cg, err := cgroup.OpenExisting(dir.Record.Cgroup.Dirs)
+		cg, err := cgroup.OpenExisting(ownDirs(dir.Record))
 		if err != nil {
 			return failed(c, id, err)
 		}

@@ -155,11 +155,15 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 		undo.release()
 		return nil
 	}
-	defer b.child.Release()
 	if detach {
-		return 0, started()
+		err = started()
+	} else {
+		code, err = b.attend(started)
 	}
-	return b.attend(started)
+	if err == nil {
+		b.child.Release()
+	}
+	return code, err
 }
 
 // announce tells the caller which process it is: by its pidfd, sent under the name

@@ -114,7 +114,7 @@ func subCgroups(values []string) (map[string]string, error) {
 // container's, or where its first process has gone below that, since a cgroup v2
 // with children that have controllers takes no processes.
 func (b *birth) openContainerCgroup(subs map[string]string) []plan.Step {
-	dirs := b.dir.Record.Cgroup.Dirs
+	dirs := ownDirs(b.dir.Record)
 	if len(dirs) == 0 && len(subs) == 0 {
 		return nil
 	}

@@ -238,7 +238,7 @@ func assemble(p *plan.Plan) (*program.Program, error) {
 func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 	next := p.Clone + 1
 	for {
-		event, err := b.child.Next()
+		event, err := b.next()
 		if err != nil {
 			return b.initError(p, err)
 		}
@@ -260,6 +260,27 @@ func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 			return nil
 		}
 	}
+}
+
+// next waits for init, and ends it if a signal comes meanwhile: nothing bounds how
+// long a mount may take.
+func (b *birth) next() (program.Event, error) {
+	done, watched := make(chan struct{}), make(chan os.Signal, 1)
+	go func() {
+		defer close(watched)
+		select {
+		case sig := <-b.interrupt:
+			watched <- sig
+			_ = b.child.Kill()
+		case <-done:
+		}
+	}()
+	event, err := b.child.Next()
+	close(done)
+	if sig, interrupted := <-watched; interrupted {
+		return event, errInterrupted{sig}
+	}
+	return event, err
 }
 
 // do executes one step of the runtime, unless a signal has come meanwhile.

@@ -66,11 +66,15 @@ func kill(dir *state.Dir, sig unix.Signal, all bool) error {
 		if all {
 			return killRest(dir.Record, sig)
 		}
+		// The others may live on where there is no pid namespace to take them along.
+		if sig == unix.SIGKILL && !dir.Record.OwnPids && populated(dir.Record) {
+			return killRest(dir.Record, sig)
+		}
 		return errNotRunning
 	case specs.StateCreating:
 		return errors.New("cannot kill a container that is still being created")
 	}
-	if all {
+	if all && len(ownDirs(dir.Record)) > 0 { // without a cgroup, nobody else is known
 		return killRest(dir.Record, sig)
 	}
 	err := process.ID(dir.Record.Init).Signal(sig)
@@ -88,9 +92,20 @@ func kill(dir *state.Dir, sig unix.Signal, all bool) error {
 	return err
 }
 
+// populated says whether any process is left in the container's cgroup.
+func populated(r *state.Record) bool {
+	c, err := cgroup.OpenExisting(ownDirs(r))
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	pids, err := c.Pids(true)
+	return err == nil && len(pids) > 0
+}
+
 // killRest signals every process in the container's cgroup.
 func killRest(r *state.Record, sig unix.Signal) error {
-	c, err := cgroup.OpenExisting(r.Cgroup.Dirs)
+	c, err := cgroup.OpenExisting(ownDirs(r))
 	if err != nil {
 		return err
 	}
@@ -113,7 +128,7 @@ func killRest(r *state.Record, sig unix.Signal) error {
 // thaw lets a frozen container die of the SIGKILL that was sent to it: the v1
 // freezer holds even that back.
 func thaw(r *state.Record) error {
-	c, err := cgroup.OpenExisting(freezerDirs(r.Cgroup.Dirs))
+	c, err := cgroup.OpenExisting(freezerDirs(ownDirs(r)))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ type mount struct {
 	inRootfs string // source below the rootfs, resolved by init, or ""
 	sourceFd int
 	isDir    bool
-	link     string // target of a source that is a symbolic link to be copied
+	mount    program.Arg // of one that is late, while it is open
+	link     string      // target of a source that is a symbolic link to be copied
 	// copyUp is the directory whose content a tmpfs starts with, as the clone
 	// that the copy is made in; -1 without.
 	copyUp int
@@ -74,11 +75,6 @@ func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
 		if m.opt.Bind && !filepath.IsAbs(m.Source) {
 			m.Source = filepath.Join(bundle, m.Source)
 		}
-		// What is mounted on, or has devices made in it, later on must stay
-		// writable until then.
-		if entry.Type == "tmpfs" || m.dest == "/dev" {
-			m.late = m.opt.DelayReadOnly()
-		}
 		if m.opt.Bind {
 			if rel, err := filepath.Rel(rootfs, m.Source); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
 				m.inRootfs = path.Clean("/" + rel)
@@ -90,7 +86,31 @@ func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
 		faults = append(faults, unsupportedMount(m)...)
 		list = append(list, m)
 	}
+	delayReadOnly(s, list)
 	return list, faults
+}
+
+// delayReadOnly keeps those new mounts writable in which mount points, devices or
+// the working directory have to be made, until that is done.
+func delayReadOnly(s *specs.Spec, list []*mount) {
+	made := []string{"/dev/null"} // stands for all that is made in every /dev
+	if s.Process != nil {
+		made = append(made, path.Clean("/"+s.Process.Cwd))
+	}
+	if s.Linux != nil {
+		for _, d := range s.Linux.Devices {
+			made = append(made, path.Clean("/"+d.Path))
+		}
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		m := list[i]
+		below := strings.TrimSuffix(m.dest, "/") + "/"
+		if !m.opt.Bind && !m.opt.Remount && (m.Type == "tmpfs" || m.dest == "/dev") &&
+			slices.ContainsFunc(made, func(file string) bool { return strings.HasPrefix(file, below) }) {
+			m.late = m.opt.DelayReadOnly()
+		}
+		made = append(made, m.dest)
+	}
 }
 
 // overProc are the files of /proc that something may be mounted over: those that
@@ -143,6 +163,15 @@ func (b *birth) openSources() []plan.Step {
 	return steps
 }
 
+// sharesWithHost says whether mounts made in a bind mount are to be seen on the
+// host: the mount and the root both ask for it, which is how engines ask for a
+// volume whose mounts go both ways.
+func (b *birth) sharesWithHost(m *mount) bool {
+	l := b.spec.Linux
+	return l != nil && strings.HasSuffix(l.RootfsPropagation, "shared") &&
+		slices.ContainsFunc(m.opt.Propagation, func(p mountopt.PropagationChange) bool { return p.Type == unix.MS_SHARED })
+}
+
 // openSource opens the source of one bind.
 func (b *birth) openSource(m *mount) error {
 	if m.opt.CopySymlink {
@@ -155,7 +184,11 @@ func (b *birth) openSource(m *mount) error {
 	if m.opt.SrcNoFollow {
 		follow = unix.AT_SYMLINK_NOFOLLOW
 	}
-	fd, err := cloneTree(m.Source, m.opt.Rec, follow)
+	clone := cloneTree
+	if b.sharesWithHost(m) {
+		clone = cloneShared
+	}
+	fd, err := clone(m.Source, m.opt.Rec, follow)
 	if err != nil {
 		return err
 	}
@@ -209,14 +242,9 @@ func (b *birth) finishMounts() []plan.Step {
 		}
 		steps = append(steps, plan.Step{
 			Field: m.field(), By: plan.Init, Words: "make " + m.dest + " read-only",
-			Reason: "mount points and devices were made in it",
-			Shell:  b.typed(func() []string { return []string{"mount -o remount,bind,ro " + inShellRoot(m.dest)} }),
-			Assemble: func(a *program.Assembler) {
-				at := a.Reg()
-				b.openInRoot(a, at, m.dest, unix.O_PATH, 0)
-				setReadonly(a, at.Arg(), 0).Note(m.dest)
-				closeFd(a, at)
-			},
+			Reason:   "mount points and devices were made in it",
+			Shell:    b.typed(func() []string { return []string{"mount -o remount,bind,ro " + inShellRoot(m.dest)} }),
+			Assemble: func(a *program.Assembler) { setReadonly(a, m.mount, 0).Note(m.dest) },
 		})
 	}
 	return steps
@@ -299,20 +327,20 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 		resolve = unix.RESOLVE_NO_SYMLINKS
 	}
 	at, mnt, mode := a.Reg(), a.Reg(), a.Reg()
+	inherit := m.Type == "tmpfs" && m.copyUp < 0 && !hasDatum(m.opt.Data, "mode")
+	if inherit {
+		b.modeOf(a, mode, m.dest)
+	}
 	b.makeInRoot(a, at, m.dest, true, resolve)
+	b.notProc(a, at, m)
 	if m.copyUp >= 0 {
-		setAttributes(a, program.Const(m.copyUp), m)
+		m.mount = program.Const(m.copyUp)
+		setAttributes(a, m.mount, m)
 		attachAt(a, program.Const(m.copyUp), at).Note(m.dest)
+		b.overRoot(a, program.Const(m.copyUp), m)
 		closeFd(a, at)
 		a.Release(mnt, mode)
 		return
-	}
-	inherit := m.Type == "tmpfs" && !hasDatum(m.opt.Data, "mode")
-	if inherit {
-		a.Call(program.Discard, unix.SYS_STATX, at.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH),
-			program.Const(unix.STATX_MODE), program.Scratch(0)).Note(m.dest)
-		// stx_mode is the low half of the word at offset 28 (statx(2)).
-		a.Load32(mode, 28, 0o7777)
 	}
 	newMount(a, mnt, m.Type, m.Source, &m.opt)
 	if inherit {
@@ -324,8 +352,47 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 	}
 	setAttributes(a, mnt.Arg(), m)
 	attachAt(a, mnt.Arg(), at).Note(m.dest)
-	closeFd(a, mnt, at)
+	b.overRoot(a, mnt.Arg(), m)
+	if m.late {
+		m.mount = mnt.Arg() // stays open until it becomes read-only
+		closeFd(a, at)
+	} else {
+		closeFd(a, mnt, at)
+	}
 	a.Release(mode)
+}
+
+// modeOf leaves the mode of a directory in the register, or that of a fresh tmpfs
+// where there is none.
+func (b *birth) modeOf(a *program.Assembler, mode program.Reg, dir string) {
+	missing := a.NewLabel()
+	at := a.Reg()
+	a.Set(mode, program.Const(0o1777))
+	b.openInRoot(a, at, dir, unix.O_PATH, 0).On(unix.ENOENT, missing)
+	a.Call(program.Discard, unix.SYS_STATX, at.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH),
+		program.Const(unix.STATX_MODE), program.Scratch(0)).Note(dir)
+	// stx_mode is the low half of the word at offset 28 (statx(2)).
+	a.Load32(mode, 28, 0o7777)
+	closeFd(a, at)
+	a.Bind(missing)
+}
+
+// procMagic is the low word of PROC_SUPER_MAGIC, where struct statfs has its type.
+const procMagic = unix.PROC_SUPER_MAGIC
+
+// notProc refuses a target that a link in the image has led into a procfs: the
+// config's own words were checked, and do not say so (CVE-2019-16884).
+func (b *birth) notProc(a *program.Assembler, at program.Reg, m *mount) {
+	if m.dest == "/proc" || strings.HasPrefix(m.dest, "/proc/") {
+		return // checkProc has judged it
+	}
+	ok, kind := a.NewLabel(), a.Reg()
+	a.Call(program.Discard, unix.SYS_FSTATFS, at.Arg(), program.Scratch(0)).Note(m.dest)
+	a.Load32(kind, 0, 1<<32-1)
+	a.Unless(kind.Arg(), program.Const(procMagic), ok)
+	a.Fail(unix.EPERM, m.dest+" leads into a procfs")
+	a.Bind(ok)
+	a.Release(kind)
 }
 
 func hasDatum(data []mountopt.Datum, key string) bool {
@@ -383,6 +450,9 @@ func (b *birth) makeTarget(a *program.Assembler, at program.Reg, m *mount, direc
 		flags = unix.O_NOFOLLOW
 	}
 	b.makeOpen(a, at, m.dest, directory, flags, 0)
+	if !m.opt.DestNoFollow {
+		b.notProc(a, at, m)
+	}
 }
 
 // copyLink makes a symbolic link like the one that is the source. What is there
@@ -414,6 +484,15 @@ func (b *birth) attachBind(a *program.Assembler, tree program.Arg, at program.Re
 		a.Fail(unix.EINVAL, m.dest)
 	}
 	a.Bind(done)
+	b.overRoot(a, tree, m)
+}
+
+// overRoot makes a mount that covers the container's root the root: the descriptor
+// from which all paths are resolved leads below it otherwise.
+func (b *birth) overRoot(a *program.Assembler, mnt program.Arg, m *mount) {
+	if m.dest == "/" {
+		a.Call(program.Discard, unix.SYS_DUP3, mnt, b.root, program.Const(unix.O_CLOEXEC)).Note("/")
+	}
 }
 
 // remount changes the mount that is at the destination: with "bind" only its

@@ -58,7 +58,7 @@ func freezer(c *cli.Context, act func(specs.ContainerState, *cgroup.Cgroup) erro
 		return failed(c, id, err)
 	}
 	defer dir.Close()
-	cg, err := cgroup.OpenExisting(freezerDirs(dir.Record.Cgroup.Dirs))
+	cg, err := cgroup.OpenExisting(freezerDirs(ownDirs(dir.Record)))
 	if err != nil {
 		return failed(c, id, err)
 	}

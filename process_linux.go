@@ -114,6 +114,10 @@ func (b *birth) swapBinary() []plan.Step {
 		Reason: "first: nothing of the container may see this process before",
 		Shell:  b.remark("no binary of a runtime is in here"),
 		Assemble: func(a *program.Assembler) {
+			if b.dir != nil {
+				// It carries the container's lock, which must not outlive the runtime.
+				a.Call(program.Discard, unix.SYS_CLOSE, program.Const(b.dir.Fd)).Note("state directory")
+			}
 			if b.view != nil {
 				b.view.Assemble(a)
 			}

@@ -41,7 +41,7 @@ var psCommand = &cli.Command{
 		if len(dir.Record.Cgroup.Dirs) == 0 {
 			return failed(c, id, errors.New("nothing tells its processes: it was created without a cgroup"))
 		}
-		cg, err := cgroup.OpenExisting(dir.Record.Cgroup.Dirs)
+		cg, err := cgroup.OpenExisting(ownDirs(dir.Record))
 		if err != nil {
 			return failed(c, id, err)
 		}

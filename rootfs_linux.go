@@ -107,6 +107,9 @@ func (b *birth) openRoot() []plan.Step {
 			b.opened = append(b.opened, fd)
 			b.root, b.rootfsFd = program.Const(fd), fd
 			for _, m := range b.mounts {
+				if m.Type == "proc" || m.Type == "sysfs" {
+					continue // a link is refused there, also one that dangles
+				}
 				m.dest = followDangling(fd, m.dest)
 			}
 			return nil, nil
@@ -186,6 +189,21 @@ func followDangling(root int, file string) string {
 // is recursive if asked, and cuts its propagation to the host: what the
 // container mounts must not show up there. flags may be AT_SYMLINK_NOFOLLOW.
 func cloneTree(file string, recursive bool, flags uint) (int, error) {
+	fd, err := cloneShared(file, recursive, flags)
+	if err != nil {
+		return -1, err
+	}
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_SLAVE})
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, &os.PathError{Op: "mount_setattr slave", Path: file, Err: err}
+	}
+	return fd, nil
+}
+
+// cloneShared is cloneTree with the propagation left as it is: mounts go both
+// ways where the host's are shared.
+func cloneShared(file string, recursive bool, flags uint) (int, error) {
 	flags |= unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
 	if recursive {
 		flags |= unix.AT_RECURSIVE
@@ -193,11 +211,6 @@ func cloneTree(file string, recursive bool, flags uint) (int, error) {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, file, flags)
 	if err != nil {
 		return -1, &os.PathError{Op: "open_tree", Path: file, Err: err}
-	}
-	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_SLAVE})
-	if err != nil {
-		_ = unix.Close(fd)
-		return -1, &os.PathError{Op: "mount_setattr slave", Path: file, Err: err}
 	}
 	return fd, nil
 }

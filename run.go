@@ -55,8 +55,13 @@ func (r *request) foreground(keep, subreaper bool) error {
 			return withCleanup(err, made.undo.unwind())
 		}
 	}
-	code, err := made.attend(func() error { return made.finish(r) })
-	if err != nil && len(made.undo.steps) > 0 { // it never came to finish
+	finished := false
+	code, err := made.attend(func() error {
+		err := made.finish(r)
+		finished = err == nil
+		return err
+	})
+	if err != nil && !finished { // nothing is left, or is to be left
 		return withCleanup(err, made.undo.unwind())
 	}
 	if !keep {

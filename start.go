@@ -222,6 +222,7 @@ func (b *birth) settle() plan.Step {
 			b.dir.Record.Init, b.dir.Record.Phase = state.Process(id), state.Ready
 			if b.cgroups != nil {
 				b.dir.Record.Cgroup.Dirs = b.cgroups.dirs.Paths()
+				b.dir.Record.Cgroup.Inodes = inodes(b.dir.Record.Cgroup.Dirs)
 			}
 			return nil, b.dir.Save()
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/moby/sys/user"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
 	"github.com/oci-mini/oci-mini/internal/process"
@@ -99,13 +100,42 @@ func statusOf(dir *state.Dir) (status specs.ContainerState, pid int) {
 
 // frozen says whether the container's cgroup is frozen.
 func frozen(r *state.Record) bool {
-	c, err := cgroup.OpenExisting(freezerDirs(r.Cgroup.Dirs))
+	c, err := cgroup.OpenExisting(freezerDirs(ownDirs(r)))
 	if err != nil {
 		return false
 	}
 	defer c.Close()
 	yes, err := c.Frozen()
 	return err == nil && yes
+}
+
+// ownDirs are the container's cgroup directories that are still its own. After its
+// end, another container may have been given the same path: what is there then has
+// another inode, and must not be killed or removed in its place.
+func ownDirs(r *state.Record) []string {
+	if len(r.Cgroup.Inodes) != len(r.Cgroup.Dirs) {
+		return r.Cgroup.Dirs // still being created
+	}
+	now := inodes(r.Cgroup.Dirs)
+	var own []string
+	for i, dir := range r.Cgroup.Dirs {
+		if now[i] == r.Cgroup.Inodes[i] && now[i] != 0 {
+			own = append(own, dir)
+		}
+	}
+	return own
+}
+
+// inodes are the inode numbers of directories, zero for a missing one.
+func inodes(dirs []string) []uint64 {
+	list := make([]uint64, len(dirs))
+	for i, dir := range dirs {
+		var st unix.Stat_t
+		if unix.Lstat(dir, &st) == nil {
+			list[i] = st.Ino
+		}
+	}
+	return list
 }
 
 // freezerDirs are those of a container's cgroup directories that can freeze it,

@@ -42,7 +42,7 @@ func unsupported(s *specs.Spec) []error {
 	if l := s.Linux; l != nil {
 		for i, ns := range l.Namespaces {
 			refuse(fmt.Sprintf("/linux/namespaces/%d", i), unsupportedNamespace(ns.Type))
-			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Type == specs.UserNamespace && ns.Path != "")
+			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Path != "" && (ns.Type == specs.UserNamespace || ns.Type == specs.MountNamespace))
 		}
 		refuse("/linux/seccomp", l.Seccomp != nil)
 		refuse("/linux/intelRdt", l.IntelRdt != nil)

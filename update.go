@@ -240,7 +240,7 @@ func setLimits(dir *state.Dir, r *specs.LinuxResources) error {
 	if err != nil {
 		return err
 	}
-	cg, err := cgroup.OpenExisting(dir.Record.Cgroup.Dirs)
+	cg, err := cgroup.OpenExisting(ownDirs(dir.Record))
 	if err != nil {
 		return err
 	}

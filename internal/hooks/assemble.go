@@ -39,8 +39,9 @@ func (r Runner) assemble(h specs.Hook, s *streams) (*program.Program, error) {
 	for to, from := range s.hooks {
 		call(unix.SYS_DUP3, "", c(from), c(to), c(0))
 	}
-	// Also what the runtime itself inherited without the flag.
-	call(unix.SYS_CLOSE_RANGE, "", c(3), program.Const(^uint32(0)), program.Const(unix.CLOSE_RANGE_CLOEXEC))
+	// All of the runtime's: the hook may come out of an image, where a link to
+	// /proc/self/fd/N would lead to what the runtime has open.
+	a.CloseOthers(3, -1)
 	if l := r.FileLimit; l != nil {
 		call(unix.SYS_PRLIMIT64, "RLIMIT_NOFILE", c(0), c(unix.RLIMIT_NOFILE), a.Words(l.Cur, l.Max), c(0))
 	}

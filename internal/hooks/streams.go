@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -73,9 +74,9 @@ func (s *streams) own(fd int) int {
 // moves the three into place, it must not overwrite one that it still needs.
 func (s *streams) output(f *os.File) (int, error) {
 	if f == nil {
-		fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		fd, err := openNull()
 		if err != nil {
-			return -1, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+			return -1, err
 		}
 		return s.own(fd), nil
 	}
@@ -88,6 +89,26 @@ func (s *streams) output(f *os.File) (int, error) {
 		return -1, os.NewSyscallError("fcntl", err)
 	}
 	return s.own(fd), nil
+}
+
+// openNull opens /dev/null, through a read-only mount where that can be had: the
+// node is the host's, and a hook out of an image must not change its mode or owner.
+// Writing to a device takes no writable mount.
+func openNull() (int, error) {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, os.DevNull, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err == nil {
+		defer unix.Close(tree)
+		err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	}
+	name := os.DevNull
+	if err == nil {
+		name = fmt.Sprintf("/proc/self/fd/%d", tree)
+	}
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	return fd, nil
 }
 
 // write gives the hook as much of the state document as fits into the pipe, and the

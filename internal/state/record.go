@@ -36,6 +36,7 @@ type Cgroup struct {
 	Manager string   `json:"manager,omitempty"` // "cgroupfs", "systemd", or none
 	Path    string   `json:"path,omitempty"`    // within the hierarchy, as by cgroup(7)
 	Dirs    []string `json:"dirs,omitempty"`    // every directory that may exist
+	Inodes  []uint64 `json:"inodes,omitempty"`  // of Dirs, once they are the container's
 	Unit    string   `json:"unit,omitempty"`    // systemd's name for it
 }
 

@@ -156,7 +156,7 @@ func TestFormat(t *testing.T) {
 	const want = `{"version":1,"ociVersion":"1.3.0","id":"web","bundle":"/b","rootfs":"/b/rootfs",` +
 		`"created":"2026-01-02T03:04:05.678901234Z","owner":1000,"annotations":{"a.b":"c"},"phase":"ready",` +
 		`"creator":{"pid":42,"startTime":1234567890123456789},"init":{"pid":43,"startTime":44},` +
-		`"cgroup":{"manager":"systemd","path":"/x","dirs":["/sys/fs/cgroup/x"],"unit":"x.scope"},"ownPids":true,"hasProcess":true,"terminal":true}` + "\n"
+		`"cgroup":{"manager":"systemd","path":"/x","dirs":["/sys/fs/cgroup/x"],"unit":"x.scope"},"ownPids":true,"noPivot":false,"hasProcess":true,"terminal":true}` + "\n"
 	if string(data) != want {
 		t.Errorf("got\n%swant\n%s", data, want)
 	}

@@ -179,7 +179,6 @@ over() {
 }
 
 @test "race: a hundred execs at once" {
-	config '.linux.resources.pids.limit = 1000'
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	pids=()
