@@ -58,16 +58,6 @@ type hookRun struct {
 	runner hooks.Runner
 }
 
-// run runs the hooks of a kind and stops at the first that fails.
-func (r *hookRun) run(kind hookKind) error {
-	for i := range hooksOf(r.spec, kind) {
-		if err := r.one(kind, i); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // one runs one hook, with the state as its input and the bundle as its directory.
 func (r *hookRun) one(kind hookKind, i int) error {
 	document, err := json.Marshal(specs.State{

@@ -90,8 +90,8 @@ func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
 	return list, faults
 }
 
-// delayReadOnly keeps those new mounts writable in which mount points, devices or
-// the working directory have to be made, until that is done.
+// delayReadOnly keeps those new mounts writable in which something has to be made or
+// changed, until that is done.
 func delayReadOnly(s *specs.Spec, list []*mount) {
 	made := []string{"/dev/null"} // stands for all that is made in every /dev
 	if s.Process != nil {
@@ -105,8 +105,11 @@ func delayReadOnly(s *specs.Spec, list []*mount) {
 	for i := len(list) - 1; i >= 0; i-- {
 		m := list[i]
 		below := strings.TrimSuffix(m.dest, "/") + "/"
-		if !m.opt.Bind && !m.opt.Remount && (m.Type == "tmpfs" || m.dest == "/dev") &&
-			slices.ContainsFunc(made, func(file string) bool { return strings.HasPrefix(file, below) }) {
+		isNew := !m.opt.Bind && !m.opt.Remount
+		needed := slices.ContainsFunc(made, func(file string) bool { return strings.HasPrefix(file, below) })
+		// A tmpfs is also given the mode, or the content, of what it hides.
+		changed := m.Type == "tmpfs" && (m.opt.CopyUp || !hasDatum(m.opt.Data, "mode"))
+		if isNew && (changed || needed && (m.Type == "tmpfs" || m.dest == "/dev")) {
 			m.late = m.opt.DelayReadOnly()
 		}
 		made = append(made, m.dest)
