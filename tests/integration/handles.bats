@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# Handles on the host that a container must not find, while its processes are being
+# made or after: descriptors, the root directory, the null device.
+
+load helpers
+
+@test "CVE-2024-21626: an entrypoint through /proc/self/fd/N reaches no file of the host" {
+	own_rootfs
+	printf '#!/bin/sh\necho escaped\n' >"$T/hostprogram"
+	chmod 755 "$T/hostprogram"
+	up=../../../../../../../../../../..
+	for n in {3..25}; do
+		ln -s "/proc/self/fd/$n/$up$T/hostprogram" "$ROOTFS/entry$n"
+	done
+	for n in {3..25}; do
+		args "/entry$n"
+		rt run --bundle "$BUNDLE" "$ID"
+		((STATUS != 0)) || fail "entry$n was executed: $OUT"
+		lacks "$OUT" escaped
+	done
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	for n in {3..25}; do
+		rt exec "$ID" "/entry$n"
+		((STATUS != 0)) || fail "exec of entry$n: $OUT"
+		lacks "$OUT" escaped
+	done
+	silent delete --force "$ID"
+}
+
+@test "a masked file is no handle on the mode or owner of the host's /dev/null" {
+	before=$(stat -c '%a %u:%g' /dev/null)
+	config '.linux.maskedPaths = ["/proc/version"] | .linux.readonlyPaths = []'
+	caps CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
+	inside 'chmod 600 /proc/version && echo changed; chown 5 /proc/version && echo changed
+		cat /proc/version; echo x >/proc/version && echo written'
+	is "$(stat -c '%a %u:%g' /dev/null)" "$before" 'the host null device'
+	lacks "$OUT" changed
+	has "$OUT" written
+}
+
+@test "a startContainer hook gets no handle on the mode of the host's /dev/null" {
+	before=$(stat -c '%a %u:%g' /dev/null)
+	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "chmod 640 /proc/self/fd/1; exit 0"]}]'
+	args true
+	rt run --bundle "$BUNDLE" "$ID"
+	is "$(stat -c '%a %u:%g' /dev/null)" "$before" 'the host null device'
+}
+
+@test "CVE-2016-9962: a spy inside sees no root and no directory of the host in exec's processes" {
+	own_rootfs
+	mkdir "$T/canary"
+	: >"$T/canary/of-the-host"
+	caps CAP_SYS_PTRACE CAP_DAC_OVERRIDE
+	# It looks at every process but itself for a root with the canary, and for a
+	# descriptor that leads to one.
+	args sh -c 'echo ready
+		while [ ! -e /tmp/stop ]; do
+			for p in /proc/[0-9]*; do
+				[ "$p" = /proc/1 ] && continue
+				[ -e $p/root'"$T"'/canary/of-the-host ] && echo root >>/tmp/seen
+				[ -e $p/cwd/../../../../../../../..'"$T"'/canary/of-the-host ] && echo cwd >>/tmp/seen
+				for f in $p/fd/*; do
+					[ -e $f/../../../../../../../..'"$T"'/canary/of-the-host ] && echo "fd ${f##*/}" >>/tmp/seen
+				done
+			done 2>/dev/null
+		done'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	for _ in {1..60}; do
+		rt exec "$ID" true
+	done
+	: >"$ROOTFS/tmp/stop"
+	[[ ! -e $ROOTFS/tmp/seen ]] || fail "the spy saw: $(sort "$ROOTFS/tmp/seen" | uniq -c)"
+	silent delete --force "$ID"
+}
+
+@test "a mount namespace by path is refused, the runtime's own most of all" {
+	config '.linux.namespaces |= map(if .type == "mount" then .path = "/proc/self/ns/mnt" else . end)'
+	args true
+	rt run --bundle "$BUNDLE" "$ID"
+	((STATUS == 1))
+	has "$ERR" /linux/namespaces/
+	nothing_left
+}
+
+@test "a device in the image under the name of passwd is not opened on the host" {
+	own_rootfs
+	rm "$ROOTFS/etc/passwd"
+	mkfifo "$ROOTFS/etc/passwd"
+	# Whoever opens a fifo for reading waits for a writer.
+	args sh -c 'echo "home $HOME"'
+	RT_TIMEOUT=5 rt run --bundle "$BUNDLE" "$ID"
+	is "$STATUS:$OUT" '0:home /'
+}
+
+@test "a volume is not mounted over /proc through a link in the image" {
+	own_rootfs
+	ln -s /proc "$ROOTFS/vol"
+	config '.mounts += [{destination: "/vol", type: "tmpfs", source: "tmpfs"}]'
+	args sh -c 'cat /proc/self/comm'
+	rt run --bundle "$BUNDLE" "$ID"
+	((STATUS == 1)) || fail "it runs: $OUT"
+	has "$ERR" procfs
+	nothing_left
+}
