@@ -107,7 +107,7 @@ func newApp() *cli.App {
 		},
 		Commands: []*cli.Command{
 			createCommand, deleteCommand, execCommand, explainCommand, featuresCommand, killCommand, listCommand,
-			eventsCommand, pauseCommand, psCommand, resumeCommand, updateCommand,
+			eventsCommand, pauseCommand, psCommand, resumeCommand, updateCommand, versionCommand,
 			runCommand, specCommand, startCommand, stateCommand,
 		},
 		Action: func(c *cli.Context) error {
@@ -117,6 +117,12 @@ func newApp() *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 	}
+}
+
+var versionCommand = &cli.Command{
+	Name:   "version",
+	Usage:  "print the version, as --version does",
+	Action: func(c *cli.Context) error { cli.ShowVersion(c); return nil },
 }
 
 // storeOf is the store of containers that the global flags name.

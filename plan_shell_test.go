@@ -16,6 +16,9 @@ import (
 // goldenScripts are the planCases whose script is held to a file.
 var goldenScripts = []string{"default-v2", "resources-v1", "user", "joined-namespaces"}
 
+// untyped are the planCases with steps that no shell command stands for yet.
+var untyped = []string{"user-namespace", "mount-copies-and-links"}
+
 // TestScripts: every plan becomes a script that a shell can parse and in which no
 // step is missing but those that are known to be.
 func TestScripts(t *testing.T) {
@@ -31,14 +34,21 @@ func TestScripts(t *testing.T) {
 			}
 			b.explains = true
 			p := b.plan()
-			for _, step := range p.Steps {
-				if len(step.Shell) == 0 && !strings.HasPrefix(step.Field, "/hooks/") {
-					t.Errorf("nothing is typed for the step %q", step.Words)
-				}
-			}
 			var got bytes.Buffer
 			if err := p.Script(&got); err != nil {
 				t.Fatal(err)
+			}
+			for _, step := range p.Steps {
+				if len(step.Shell) > 0 {
+					continue
+				}
+				// What has no translation yet must be told by the script itself.
+				if !strings.HasPrefix(step.Field, "/hooks/") && !slices.Contains(untyped, c.name) {
+					t.Errorf("nothing is typed for the step %q", step.Words)
+				}
+				if said := "not in this script: " + step.Words; !strings.Contains(got.String(), plan.Quote(said)) {
+					t.Errorf("the script does not say %q", said)
+				}
 			}
 			checkSyntax(t, got.Bytes())
 			if !slices.Contains(goldenScripts, c.name) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -109,6 +110,47 @@ var planCases = []struct {
 		p.Env = []string{"PATH=/bin", "A=1", "A=2"}
 		p.NoNewPrivileges = false
 	}},
+	{name: "mount-attributes", layout: unified, edit: func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/t", Type: "tmpfs", Source: "tmpfs", Options: []string{"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"}},
+			specs.Mount{Destination: "/t/below", Type: "tmpfs", Source: "tmpfs", Options: []string{"sync", "dirsync", "lazytime", "silent", "iversion", "mode=700"}},
+			specs.Mount{Destination: "/b", Source: "/srv", Options: []string{"bind", "ro", "strictatime"}},
+		)
+	}},
+	{name: "mount-recursive-attributes", layout: unified, edit: func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/r", Source: "/srv", Options: []string{"rbind", "rro", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rnosymfollow"}})
+	}},
+	{name: "mount-propagation", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.RootfsPropagation = "rshared"
+		for i, p := range []string{"private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable"} {
+			s.Mounts = append(s.Mounts, specs.Mount{Destination: fmt.Sprintf("/p%d", i), Source: "/srv", Options: []string{"rbind", p}})
+		}
+	}},
+	{name: "mount-remount", layout: unified, edit: func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/sys", Options: []string{"remount", "rw"}},
+			specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Options: []string{"remount", "size=1m"}},
+		)
+	}},
+	{name: "mount-copies-and-links", layout: unified, edit: func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/var", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup", "ro"}},
+			specs.Mount{Destination: "/l", Source: "/srv/link", Options: []string{"bind", "copy-symlink"}},
+			specs.Mount{Destination: "/m", Source: "/srv/link", Options: []string{"bind", "src-nofollow", "dest-nofollow"}},
+		)
+	}},
+	{name: "overlay", layout: unified, opt: birthOptions{overlay: &overlay{dir: "/layer"}}},
+	{name: "user-namespace", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		s.Linux.GIDMappings = s.Linux.UIDMappings
+	}},
+	{name: "hooks", layout: unified, edit: func(s *specs.Spec) {
+		h := []specs.Hook{{Path: "/bin/hook"}}
+		s.Hooks = &specs.Hooks{Prestart: h, CreateRuntime: h, CreateContainer: h, StartContainer: h, Poststart: h, Poststop: h} //nolint:staticcheck // prestart is deprecated, not gone
+	}},
+	{name: "resources-all-v2", layout: unified, edit: resourcesOfEveryKind},
+	{name: "resources-all-v1", layout: legacy, edit: resourcesOfEveryKindV1},
 	{name: "kernel-parameters", layout: unified, edit: func(s *specs.Spec) {
 		s.Domainname = "example"
 		s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1"}
@@ -123,6 +165,31 @@ func limitAll(s *specs.Spec) {
 		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(512)), Quota: ptr(int64(10000)), Period: ptr(uint64(100000))},
 		Pids:   &specs.LinuxPids{Limit: ptr(int64(7))},
 	}
+}
+
+// resourcesOfEveryKind has a value for each chapter of /linux/resources.
+func resourcesOfEveryKind(s *specs.Spec) {
+	limitAll(s)
+	r := s.Linux.Resources
+	r.CPU.Cpus, r.CPU.Mems, r.CPU.Idle, r.CPU.Burst = "0-1", "0", ptr(int64(1)), ptr(uint64(5000))
+	r.BlockIO = &specs.LinuxBlockIO{Weight: ptr(uint16(100)), ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{throttle(8, 0, 1<<20)}}
+	r.HugepageLimits = []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 1 << 21}}
+	r.Unified = map[string]string{"memory.high": "60000000"}
+}
+
+// resourcesOfEveryKindV1 is the same with what only version 1 has, and without what
+// the test's hierarchies lack.
+func resourcesOfEveryKindV1(s *specs.Spec) {
+	limitAll(s)
+	r := s.Linux.Resources
+	r.Memory.Swappiness, r.Memory.DisableOOMKiller = ptr(uint64(10)), ptr(true)
+	r.CPU.RealtimeRuntime, r.CPU.RealtimePeriod = ptr(int64(1000)), ptr(uint64(10000))
+}
+
+func throttle(major, minor int64, rate uint64) specs.LinuxThrottleDevice {
+	d := specs.LinuxThrottleDevice{Rate: rate}
+	d.Major, d.Minor = major, minor
+	return d
 }
 
 // TestPlan holds the Plan of each config to its golden file. The Plan is a pure
