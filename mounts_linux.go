@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -136,81 +135,6 @@ func (m *mount) checkProc() error {
 		}
 	case !slices.Contains(overProc, below[1:]):
 		return fmt.Errorf("%s: cannot be mounted on %s because it is inside /proc", m.field(), m.dest)
-	}
-	return nil
-}
-
-// openSources clones the trees of bind mounts while the host's files can still
-// be named. A source inside the rootfs is left to init: an earlier mount may
-// have put it there.
-func (b *birth) openSources() []plan.Step {
-	var steps []plan.Step
-	for _, m := range b.mounts {
-		if m.opt.CopyUp && m.Type == "tmpfs" {
-			steps = append(steps, plan.Step{
-				Field: m.field(), By: plan.Runtime, Words: "fill a tmpfs with a copy of " + m.dest, Name: m.name(),
-				Do: func() (func() error, error) { return nil, b.fillTmpfs(m) },
-			})
-		}
-		if !m.opt.Bind || m.opt.Remount || m.inRootfs != "" {
-			continue
-		}
-		steps = append(steps, plan.Step{
-			Field: m.field() + "/source", By: plan.Runtime, Words: "open the bind source " + m.Source,
-			Shell: b.command("test", "-e", m.Source),
-			Do: func() (func() error, error) {
-				return nil, b.openSource(m)
-			},
-		})
-	}
-	return steps
-}
-
-// sharesWithHost says whether mounts made in a bind mount are to be seen on the
-// host: the mount and the root both ask for it, which is how engines ask for a
-// volume whose mounts go both ways.
-func (b *birth) sharesWithHost(m *mount) bool {
-	l := b.spec.Linux
-	return l != nil && strings.HasSuffix(l.RootfsPropagation, "shared") &&
-		slices.ContainsFunc(m.opt.Propagation, func(p mountopt.PropagationChange) bool { return p.Type == unix.MS_SHARED })
-}
-
-// openSource opens the source of one bind.
-func (b *birth) openSource(m *mount) error {
-	if m.opt.CopySymlink {
-		if target, err := os.Readlink(m.Source); err == nil {
-			m.link = target
-			return nil
-		}
-	}
-	var follow uint
-	if m.opt.SrcNoFollow {
-		follow = unix.AT_SYMLINK_NOFOLLOW
-	}
-	clone := cloneTree
-	if b.sharesWithHost(m) {
-		clone = cloneShared
-	}
-	fd, err := clone(m.Source, m.opt.Rec, follow)
-	if err != nil {
-		return err
-	}
-	b.opened = append(b.opened, fd)
-	m.sourceFd = fd
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return &os.PathError{Op: "fstat", Path: m.Source, Err: err}
-	}
-	m.isDir = st.Mode&unix.S_IFMT == unix.S_IFDIR
-	if m.dest != "/proc" {
-		return nil
-	}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return &os.PathError{Op: "fstatfs", Path: m.Source, Err: err}
-	}
-	if fs.Type != unix.PROC_SUPER_MAGIC {
-		return fmt.Errorf("%s cannot be mounted on /proc: only a procfs can", m.Source)
 	}
 	return nil
 }
@@ -405,89 +329,6 @@ func hasDatum(data []mountopt.Datum, key string) bool {
 		}
 	}
 	return false
-}
-
-// bind mounts a tree that exists already.
-func (b *birth) bind(a *program.Assembler, m *mount) {
-	at, tree := a.Reg(), program.Const(m.sourceFd)
-	if m.link != "" {
-		b.copyLink(a, at, m)
-		return
-	}
-	if m.inRootfs == "" {
-		b.makeTarget(a, at, m, m.isDir)
-		setAttributes(a, tree, m)
-		b.attachBind(a, tree, at, m)
-		closeFd(a, at)
-		return
-	}
-	src, fd := a.Reg(), a.Reg()
-	b.openInRoot(a, src, m.inRootfs, unix.O_PATH, 0)
-	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH
-	if m.opt.Rec {
-		flags |= unix.AT_RECURSIVE
-	}
-	a.Call(fd, unix.SYS_OPEN_TREE, src.Arg(), a.String(""), program.Const(flags)).Note(m.Source)
-	setAttributes(a, fd.Arg(), m)
-	// Directory or not is known only now: with a slash behind it, only a
-	// directory can be opened.
-	isFile, made := a.NewLabel(), a.NewLabel()
-	probe := a.Reg()
-	b.openInRoot(a, probe, m.inRootfs, unix.O_PATH|unix.O_DIRECTORY, 0).On(unix.ENOTDIR, isFile)
-	a.Call(program.Discard, unix.SYS_CLOSE, probe.Arg())
-	a.Release(probe)
-	b.makeTarget(a, at, m, true)
-	a.Jump(made)
-	a.Bind(isFile)
-	b.makeTarget(a, at, m, false)
-	a.Bind(made)
-	b.attachBind(a, fd.Arg(), at, m)
-	closeFd(a, fd, src, at)
-}
-
-// makeTarget opens a bind's target, and makes it if it is missing. With
-// dest-nofollow a symbolic link there is mounted on itself.
-func (b *birth) makeTarget(a *program.Assembler, at program.Reg, m *mount, directory bool) {
-	var flags uint64
-	if m.opt.DestNoFollow {
-		flags = unix.O_NOFOLLOW
-	}
-	b.makeOpen(a, at, m.dest, directory, flags, 0)
-	if !m.opt.DestNoFollow {
-		b.notProc(a, at, m)
-	}
-}
-
-// copyLink makes a symbolic link like the one that is the source. What is there
-// already stays.
-func (b *birth) copyLink(a *program.Assembler, at program.Reg, m *mount) {
-	b.makeInRoot(a, at, path.Dir(m.dest), true, 0)
-	a.Call(program.Discard, unix.SYS_SYMLINKAT, a.String(m.link), at.Arg(), a.String(path.Base(m.dest))).
-		Note(m.dest + " -> " + m.link).Tolerate(unix.EEXIST)
-	closeFd(a, at)
-}
-
-// attachBind puts a bind on its target. The kernel says EINVAL where only one of
-// the two is a directory; what it means is said in its place.
-func (b *birth) attachBind(a *program.Assembler, tree program.Arg, at program.Reg, m *mount) {
-	refused, isFile, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
-	attachAt(a, tree, at).Note(m.dest).On(unix.EINVAL, refused)
-	a.Jump(done)
-	a.Bind(refused)
-	b.openInRoot(a, at, m.dest, unix.O_PATH|unix.O_DIRECTORY, 0).On(unix.ENOTDIR, isFile)
-	if m.isDir {
-		a.Fail(unix.EINVAL, m.dest)
-	} else {
-		a.Fail(unix.EISDIR, m.dest+": the source is a file")
-	}
-	a.Bind(isFile)
-	if m.isDir {
-		a.Fail(unix.ENOTDIR, m.dest+": the source is a directory")
-	} else {
-		a.Fail(unix.EINVAL, m.dest)
-	}
-	a.Bind(done)
-	b.overRoot(a, tree, m)
 }
 
 // overRoot makes a mount that covers the container's root the root: the descriptor

@@ -1,91 +1,20 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"path"
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/oci-mini/oci-mini/internal/capability"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
-	"github.com/oci-mini/oci-mini/spec"
 )
 
 // allErrnosOfLookup are the answers to "is there such a program?" that mean no,
 // so that the search goes on with the next directory of PATH.
 var allErrnosOfLookup = []unix.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.ELOOP, unix.ENAMETOOLONG}
-
-// limits sets the rlimits but for RLIMIT_NOFILE, which comes last: init opens
-// descriptors until its execve.
-func (b *birth) limits() []plan.Step {
-	return b.rlimits(func(kind string) bool { return kind != "RLIMIT_NOFILE" })
-}
-
-// limitFiles sets RLIMIT_NOFILE, if only to what the caller had: the Go runtime has
-// raised it for itself.
-func (b *birth) limitFiles() []plan.Step {
-	steps := b.rlimits(func(kind string) bool { return kind == "RLIMIT_NOFILE" })
-	if b.spec.Process == nil || len(steps) > 0 {
-		return steps
-	}
-	files := b.host.fileLimit
-	return []plan.Step{{
-		By: plan.Init, Words: "give RLIMIT_NOFILE the caller's value back", Reason: "the runtime raised it for itself",
-		Shell: b.remark("it is the caller's"),
-		Assemble: func(a *program.Assembler) {
-			a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(unix.RLIMIT_NOFILE),
-				a.Words(files.Cur, files.Max), program.Const(0)).Note("RLIMIT_NOFILE")
-		},
-	}}
-}
-
-// rlimits are the limits of the config whose kind is asked for.
-func (b *birth) rlimits(wanted func(kind string) bool) []plan.Step {
-	p := b.spec.Process
-	if p == nil {
-		return nil
-	}
-	var steps []plan.Step
-	for i, l := range p.Rlimits {
-		if !wanted(l.Type) {
-			continue
-		}
-		resource, _ := spec.Lookup(spec.Rlimits, l.Type)
-		steps = append(steps, plan.Step{
-			Field: fmt.Sprintf("/process/rlimits/%d", i), By: plan.Init,
-			Words: fmt.Sprintf("limit %s to %d, at most %d", l.Type, l.Soft, l.Hard),
-			Shell: b.typed(func() []string { return shellRlimit(l) }),
-			Assemble: func(a *program.Assembler) {
-				a.Call(program.Discard, unix.SYS_PRLIMIT64, program.Const(0), program.Const(resource),
-					a.Words(l.Soft, l.Hard), program.Const(0)).Note(fmt.Sprintf("%s %d:%d", l.Type, l.Soft, l.Hard))
-			},
-		})
-	}
-	return steps
-}
-
-// oomScore sets how likely the kernel is to kill the process when memory runs out.
-func (b *birth) oomScore() []plan.Step {
-	p := b.spec.Process
-	if p == nil || p.OOMScoreAdj == nil {
-		return nil
-	}
-	value := fmt.Sprint(*p.OOMScoreAdj)
-	return []plan.Step{{
-		Field: "/process/oomScoreAdj", By: plan.Init, Words: "set oom_score_adj to " + value,
-		Reason: "while the process still owns its files in the host's /proc, and before others see it",
-		Shell:  b.typed(func() []string { return []string{shellWrite(value, "/proc/self/oom_score_adj")} }),
-		Assemble: func(a *program.Assembler) {
-			b.writeProc(a, "self/oom_score_adj", value)
-		},
-	}}
-}
 
 // writeProc writes a value to a file below the runtime's own procfs, which the
 // container has no part in: nothing can be mounted over it or linked into it
@@ -168,89 +97,6 @@ func (b *birth) session() plan.Step {
 		Shell:    b.remark("not here: the caller's terminal stays, and Ctrl-C with it"),
 		Assemble: func(a *program.Assembler) { a.Call(program.Discard, unix.SYS_SETSID) },
 	}
-}
-
-// privileges gives up everything the process is not to have. Their order is the
-// kernel's: the bounding set and the groups need the capabilities that go with
-// the change of the user id, ambient ones need the permitted and inheritable
-// sets to be in place.
-func (b *birth) privileges() []plan.Step {
-	p := b.spec.Process
-	if p == nil {
-		return nil
-	}
-	var steps []plan.Step
-	add := func(field, words, reason string, assemble func(*program.Assembler)) {
-		steps = append(steps, plan.Step{Field: field, By: plan.Init, Words: words, Reason: reason, Assemble: assemble,
-			Shell: b.typed(func() []string { return b.shellPrivileges(field) })})
-	}
-	prctl := func(a *program.Assembler, note string, args ...program.Arg) program.Call {
-		// The kernel refuses some prctl calls whose unused arguments are not zero.
-		for len(args) < 5 {
-			args = append(args, program.Const(0))
-		}
-		return a.Call(program.Discard, unix.SYS_PRCTL, args...).Note(note)
-	}
-
-	caps := b.caps
-	if caps != nil {
-		add("/process/capabilities/bounding", fmt.Sprintf("drop all but %d capabilities from the bounding set", bits.OnesCount64(caps.bounding)),
-			"dropping needs CAP_SETPCAP, which goes with the rest", func(a *program.Assembler) {
-				for c := 0; c <= b.host.lastCap; c++ {
-					if caps.bounding&(1<<c) == 0 {
-						prctl(a, "PR_CAPBSET_DROP", program.Const(unix.PR_CAPBSET_DROP), program.Const(c))
-					}
-				}
-			})
-	}
-
-	uid, gid := p.User.UID, p.User.GID
-	// The kernel sorts them too, but keeps what comes twice.
-	additional := slices.Compact(slices.Sorted(slices.Values(p.User.AdditionalGids)))
-	groups := make([]byte, 0, 4*len(additional))
-	for _, g := range additional {
-		groups = binary.NativeEndian.AppendUint32(groups, g)
-	}
-	add("/process/user", fmt.Sprintf("become user %d, group %d, with %d additional groups", uid, gid, len(additional)), "",
-		func(a *program.Assembler) {
-			if caps != nil {
-				prctl(a, "PR_SET_KEEPCAPS", program.Const(unix.PR_SET_KEEPCAPS), program.Const(1))
-			}
-			a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(additional)), a.Bytes(groups)).
-				Note(fmt.Sprint(additional))
-			g, u := program.Const(gid), program.Const(uid)
-			a.Call(program.Discard, unix.SYS_SETRESGID, g, g, g).Note(fmt.Sprint(gid))
-			a.Call(program.Discard, unix.SYS_SETRESUID, u, u, u).Note(fmt.Sprint(uid))
-		})
-
-	if caps != nil {
-		add("/process/capabilities", "set the effective, permitted, inheritable and ambient capabilities",
-			"after the user: a change of the user id clears them", func(a *program.Assembler) {
-				header := a.Bytes(binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3), 0))
-				var data []byte
-				for shift := 0; shift < 64; shift += 32 {
-					for _, set := range []uint64{caps.effective, caps.permitted, caps.inheritable} {
-						data = binary.NativeEndian.AppendUint32(data, uint32(set>>shift))
-					}
-				}
-				a.Call(program.Discard, unix.SYS_CAPSET, header, a.Bytes(data)).
-					Note(fmt.Sprintf("effective %#x permitted %#x inheritable %#x", caps.effective, caps.permitted, caps.inheritable))
-				prctl(a, "PR_CAP_AMBIENT_CLEAR_ALL", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_CLEAR_ALL))
-				for c := 0; c <= b.host.lastCap; c++ {
-					// An ambient capability must be permitted and inheritable;
-					// one that is not was warned about and stays out.
-					if caps.ambient&caps.permitted&caps.inheritable&(1<<c) != 0 {
-						prctl(a, "PR_CAP_AMBIENT_RAISE", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_RAISE), program.Const(c))
-					}
-				}
-			})
-	}
-	if p.NoNewPrivileges {
-		add("/process/noNewPrivileges", "forbid gaining privileges by execve", "", func(a *program.Assembler) {
-			prctl(a, "PR_SET_NO_NEW_PRIVS", program.Const(unix.PR_SET_NO_NEW_PRIVS), program.Const(1))
-		})
-	}
-	return steps
 }
 
 // workingDirectory enters the cwd. The first try is made with all privileges, as
@@ -427,31 +273,6 @@ func (b *birth) resetSignals() plan.Step {
 			a.Call(program.Discard, unix.SYS_RT_SIGPROCMASK, program.Const(unix.SIG_SETMASK), zero, program.Const(0), program.Const(8))
 		},
 	}
-}
-
-// capabilitiesOf translates the five sets. Names that the kernel does not know
-// are left out: they cannot be had, and the specification asks for a warning only.
-func capabilitiesOf(c *specs.LinuxCapabilities) *capabilities {
-	var s capabilities
-	for _, set := range []struct {
-		names []string
-		mask  *uint64
-	}{
-		{c.Bounding, &s.bounding}, {c.Effective, &s.effective}, {c.Inheritable, &s.inheritable},
-		{c.Permitted, &s.permitted}, {c.Ambient, &s.ambient},
-	} {
-		mask, unknown := capability.Parse(set.names)
-		*set.mask = mask
-		s.unknown = append(s.unknown, unknown...)
-	}
-	return &s
-}
-
-// capabilities are the five sets as bit masks.
-type capabilities struct {
-	bounding, effective, inheritable, permitted, ambient uint64
-
-	unknown []string
 }
 
 // environment is the process's environment: the last of several values of a
