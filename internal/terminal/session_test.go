@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -312,6 +313,11 @@ func TestBrokenOutput(t *testing.T) {
 	master, slave := newPty(t)
 	in, _ := newPipe(t)
 	r, w := newPipe(t)
+	// Under nohup(1) SIGHUP is ignored, and would be in the helper; a signal that is
+	// caught becomes the default one at its execve.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, unix.SIGHUP)
+	defer signal.Stop(caught)
 	cmd := onTerminal(helper("sleep"), slave)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
