@@ -197,14 +197,9 @@ func fsconfig(a *program.Assembler, fs program.Reg, cmd int, key, value string) 
 	return a.Call(program.Discard, unix.SYS_FSCONFIG, fs.Arg(), program.Const(cmd), k, v, program.Const(0)).Message(fs).Note(note)
 }
 
-// newMount makes a detached mount of a file system and leaves its descriptor
-// in the register.
-func newMount(a *program.Assembler, mnt program.Reg, fstype, source string, opt *mountopt.Options) {
-	fs := a.Reg()
-	a.Call(fs, unix.SYS_FSOPEN, a.String(fstype), program.Const(unix.FSOPEN_CLOEXEC)).Note(fstype)
-	if source != "" {
-		fsconfig(a, fs, unix.FSCONFIG_SET_STRING, "source", source)
-	}
+// setOptions gives an fs context the superblock's flags and the file system's own
+// options, for a new mount or for a remount.
+func setOptions(a *program.Assembler, fs program.Reg, opt *mountopt.Options) {
 	for _, flag := range opt.Super {
 		fsconfig(a, fs, unix.FSCONFIG_SET_FLAG, flag, "")
 	}
@@ -215,6 +210,17 @@ func newMount(a *program.Assembler, mnt program.Reg, fstype, source string, opt 
 			fsconfig(a, fs, unix.FSCONFIG_SET_STRING, d.Key, d.Value)
 		}
 	}
+}
+
+// newMount makes a detached mount of a file system and leaves its descriptor
+// in the register.
+func newMount(a *program.Assembler, mnt program.Reg, fstype, source string, opt *mountopt.Options) {
+	fs := a.Reg()
+	a.Call(fs, unix.SYS_FSOPEN, a.String(fstype), program.Const(unix.FSOPEN_CLOEXEC)).Note(fstype)
+	if source != "" {
+		fsconfig(a, fs, unix.FSCONFIG_SET_STRING, "source", source)
+	}
+	setOptions(a, fs, opt)
 	fsconfig(a, fs, unix.FSCONFIG_CMD_CREATE, "", "")
 	a.Call(mnt, unix.SYS_FSMOUNT, fs.Arg(), program.Const(unix.FSMOUNT_CLOEXEC), program.Const(opt.AttrSet)).
 		Message(fs).Note(fstype)
@@ -347,16 +353,7 @@ func (b *birth) remount(a *program.Assembler, m *mount) {
 	if !m.opt.Bind && len(m.opt.Super)+len(m.opt.Data) > 0 {
 		fs := a.Reg()
 		a.Call(fs, unix.SYS_FSPICK, at.Arg(), a.String(""), program.Const(unix.FSPICK_CLOEXEC|unix.FSPICK_EMPTY_PATH)).Note(m.dest)
-		for _, flag := range m.opt.Super {
-			fsconfig(a, fs, unix.FSCONFIG_SET_FLAG, flag, "")
-		}
-		for _, d := range m.opt.Data {
-			if d.Flag {
-				fsconfig(a, fs, unix.FSCONFIG_SET_FLAG, d.Key, "")
-			} else {
-				fsconfig(a, fs, unix.FSCONFIG_SET_STRING, d.Key, d.Value)
-			}
-		}
+		setOptions(a, fs, &m.opt)
 		fsconfig(a, fs, unix.FSCONFIG_CMD_RECONFIGURE, "", "")
 		closeFd(a, fs)
 	}

@@ -78,7 +78,7 @@ type Options struct {
 	CgroupFd int
 	// Prepare, if set, runs on the OS thread that will clone, just before it
 	// does, and Restore on the same thread just after. They serve what a child
-	// inherits from the calling thread alone: v1 cgroups, pid namespaces. A
+	// inherits from the calling thread alone: v1 cgroups. A
 	// Prepare that fails has undone what it did. If Restore fails, the child
 	// is ended, and the goroutine stays bound to the thread, which nobody else
 	// may use any more.

@@ -437,10 +437,10 @@ on_terminal() {
 	new_bundle "$BUNDLE"
 	own_rootfs
 	ln -s "$CANARY/new" "$ROOTFS/etc/hosts"
-	ln -s "$CANARY" "$ROOTFS/work"
+	ln -s "$CANARY" "$ROOTFS/job"
 	echo data >"$T/data"
 	mount_add /etc/hosts bind "$T/data" bind
-	config '.process.cwd = "/work/new"'
+	config '.process.cwd = "/job/new"'
 	rt run --bundle "$BUNDLE" "$ID"
 	untouched
 }
