@@ -101,6 +101,11 @@ func hint(err error) string {
 	if errors.As(err, &failure) {
 		nr = failure.Nr
 	}
+	if step != nil {
+		if advice := attributeHint(&step.step, errno); advice != "" {
+			return advice
+		}
+	}
 	switch {
 	case strings.Contains(text, "Bad value for 'size'"):
 		return "sizes take k, m or g: size=65536k"

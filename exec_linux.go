@@ -21,6 +21,7 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	p.Add(plan.Step{By: plan.Runtime, Words: "open the container's first process", Do: b.openContainer})
 	p.Add(b.openContainerCgroup(subs)...)
 	p.Add(b.openHostProc()...)
+	p.Add(b.initialAffinity()...)
 	p.AddClone(plan.Step{
 		By: plan.Runtime, Words: "clone a process",
 	})

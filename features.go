@@ -43,6 +43,7 @@ func supported() features.Features {
 			Apparmor:        &features.Apparmor{Enabled: &no},
 			Selinux:         &features.Selinux{Enabled: &no},
 			IntelRdt:        &features.IntelRdt{Enabled: &no},
+			MemoryPolicy:    &features.MemoryPolicy{Modes: spec.Names(spec.MemoryPolicyModes), Flags: spec.Names(spec.MemoryPolicyFlags)},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &no}},
 			NetDevices:      &features.NetDevices{Enabled: &no},
 		},

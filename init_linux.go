@@ -59,6 +59,8 @@ type birth struct {
 	containerRoot  int // its root directory, if that is a chroot
 	cgroup         *cgroup.Cgroup
 	threadBack     func() error
+	cloneOn        unix.CPUSetDynamic // CPUs for the clone of an exec, nil: any
+	affinityBack   unix.CPUSetDynamic // those of the thread that clones
 	dir            *state.Dir
 	view           *seal.View
 	borrowed       []*borrowed
@@ -157,6 +159,7 @@ func (b *birth) plan() *plan.Plan {
 // process and for those of exec.
 func (b *birth) becomeProcess(p *plan.Plan) (found *program.Reg) {
 	found = new(program.Reg)
+	p.Add(b.scheduling()...)
 	p.Add(b.limits()...)
 	p.Add(b.personality()...)
 	p.Add(b.standardStreams()...)
@@ -314,8 +317,8 @@ func (b *birth) cloneOptions() program.Options {
 		// cgroup as well; see enterPids.
 		opt.CgroupFd = -1
 	}
-	opt.Prepare = b.enterCgroup
-	opt.Restore = b.leaveCgroup
+	opt.Prepare = b.prepareThread
+	opt.Restore = b.restoreThread
 	return opt
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
 	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/state"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -157,6 +158,58 @@ var planCases = []struct {
 		s.Linux.RootfsPropagation = "rslave"
 		s.Root.Readonly = false
 	}},
+	{name: "scheduling", layout: unified, edit: scheduled},
+	{name: "scheduling-in-user-namespace", layout: legacy, edit: func(s *specs.Spec) {
+		scheduled(s)
+		s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1e6, Deadline: 2e6, Period: 3e6}
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		s.Linux.GIDMappings = s.Linux.UIDMappings
+	}},
+}
+
+// scheduled has a value for all that decides when and where a process runs.
+func scheduled(s *specs.Spec) {
+	p := s.Process
+	p.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Nice: 5, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}}
+	p.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_BE, Priority: 7}
+	p.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0", Final: "0-1"}
+	s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: specs.MpolInterleave, Nodes: "0-1", Flags: []specs.MemoryPolicyFlagType{specs.MpolFStaticNodes}}
+	s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32}
+}
+
+// TestExecPlan holds the Plan of an exec to its golden file.
+func TestExecPlan(t *testing.T) {
+	s := spec.Default()
+	scheduled(s)
+	b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, testHost(nil, ""), birthOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.joins, b.dir = true, &state.Dir{Record: &state.Record{Cgroup: state.Cgroup{Manager: "cgroupfs", Dirs: []string{"/sys/fs/cgroup/web"}}}}
+	var got bytes.Buffer
+	if err := b.execPlan(nil).Text(&got); err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, "exec.txt", got.Bytes())
+}
+
+// compareGolden holds a text to a file of testdata/plan.
+func compareGolden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	golden := filepath.Join("testdata", "plan", name)
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("the plan differs from %s (go test -run %s -update . accepts it):\n%s", golden, t.Name(), diff(string(want), string(got)))
+	}
 }
 
 func limitAll(s *specs.Spec) {
@@ -212,19 +265,7 @@ func TestPlan(t *testing.T) {
 			if err := b.plan().Text(&got); err != nil {
 				t.Fatal(err)
 			}
-			golden := filepath.Join("testdata", "plan", c.name+".txt")
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("the plan differs from %s (go test -run TestPlan -update . accepts it):\n%s", golden, diff(string(want), got.String()))
-			}
+			compareGolden(t, c.name+".txt", got.Bytes())
 		})
 	}
 }

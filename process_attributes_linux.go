@@ -46,8 +46,15 @@ func (b *birth) sysctls() []plan.Step {
 		steps = append(steps, plan.Step{
 			Field: "/linux/sysctl/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key),
 			By:    plan.Init, Words: fmt.Sprintf("set %s to %s", key, value),
-			Shell:    b.typed(func() []string { return shellSysctl(key, value) }),
-			Assemble: func(a *program.Assembler) { b.writeProc(a, file, value) },
+			Shell: b.typed(func() []string { return shellSysctl(key, value) }),
+			Assemble: func(a *program.Assembler) {
+				if file == "sys/kernel/domainname" {
+					// The file is for the host's root alone, also in a user namespace.
+					a.Call(program.Discard, unix.SYS_SETDOMAINNAME, a.String(value), program.Const(len(value))).Note(value)
+					return
+				}
+				b.writeProc(a, file, value)
+			},
 		})
 	}
 	sort.Slice(steps, func(i, j int) bool { return steps[i].Field < steps[j].Field })
@@ -103,4 +110,17 @@ func (b *birth) keyring() []plan.Step {
 				Note("new session keyring").Tolerate(unix.ENOSYS)
 		},
 	}}
+}
+
+// sysctlHint is advice for a kernel parameter that could not be set, or "".
+func sysctlHint(errno unix.Errno) string {
+	switch errno {
+	case unix.ENOENT:
+		return "the kernel has no such parameter in this namespace, or only with a module that is not loaded"
+	case unix.EINVAL, unix.ERANGE:
+		return "the parameter does not take this value"
+	case unix.EACCES, unix.EPERM:
+		return "the kernel keeps this parameter for the host's root, also where a user namespace has it for itself"
+	}
+	return ""
 }

@@ -336,6 +336,34 @@ func shellPersonality(domain string) []string {
 	return []string{`arch="$ld ./setarch ` + name + `" # host setarch`}
 }
 
+// shellMissing says when the script runs that something is not in it.
+func shellMissing(what string) []string {
+	return []string{"echo " + plan.Quote("not in this script: "+what) + " >&2"}
+}
+
+// shellScheduler has chrt(1) and renice(1) change the script itself, which becomes
+// the program.
+func shellScheduler(s *specs.Scheduler) []string {
+	kind := map[specs.LinuxSchedulerPolicy]string{
+		specs.SchedOther: "--other", specs.SchedBatch: "--batch", specs.SchedIdle: "--idle", specs.SchedFIFO: "--fifo", specs.SchedRR: "--rr",
+	}[s.Policy]
+	var reset string
+	for _, flag := range s.Flags {
+		if flag != specs.SchedFlagResetOnFork {
+			kind = ""
+		}
+		reset = " --reset-on-fork"
+	}
+	if kind == "" { // with a deadline a shell could not start anything more
+		return shellMissing("schedule by " + schedulerWords(s))
+	}
+	lines := []string{fmt.Sprintf("host chrt%s %s --pid %d $$", reset, kind, s.Priority)}
+	if s.Policy == specs.SchedOther || s.Policy == specs.SchedBatch {
+		lines = append(lines, fmt.Sprintf("host renice -n %d -p $$", s.Nice))
+	}
+	return lines
+}
+
 // shellExecute is the end: everything that is left happens in one chain of execs,
 // because the shell could not come back from it.
 func (b *birth) shellExecute() []string {

@@ -23,9 +23,6 @@ func unsupported(s *specs.Spec) []error {
 	if p := s.Process; p != nil {
 		refuse("/process/apparmorProfile", p.ApparmorProfile != "")
 		refuse("/process/selinuxLabel", p.SelinuxLabel != "")
-		refuse("/process/scheduler", p.Scheduler != nil)
-		refuse("/process/ioPriority", p.IOPriority != nil)
-		refuse("/process/execCPUAffinity", p.ExecCPUAffinity != nil)
 	}
 	if !namespacesOf(s).private(unix.CLONE_NEWNS) {
 		need := func(pointer string, asked bool) {
@@ -46,7 +43,6 @@ func unsupported(s *specs.Spec) []error {
 		}
 		refuse("/linux/seccomp", l.Seccomp != nil)
 		refuse("/linux/intelRdt", l.IntelRdt != nil)
-		refuse("/linux/memoryPolicy", l.MemoryPolicy != nil)
 		refuse("/linux/netDevices", len(l.NetDevices) > 0)
 		refuse("/linux/mountLabel", l.MountLabel != "")
 	}

@@ -8,11 +8,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ipcSysctls are the names in kernel. that belong to the ipc namespace
-// (ipc_namespaces(7)).
-var ipcSysctls = []string{
-	"kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem",
-	"kernel/shmall", "kernel/shmmax", "kernel/shmmni", "kernel/shm_rmid_forced",
+// namespacedSysctls are the kernel parameters that a namespace has for itself, by
+// their files below /proc/sys and the kind of namespace; one that ends in a slash
+// stands for all below it (namespaces(7), ipc_namespaces(7), the kernel's
+// Documentation/admin-guide/sysctl). kernel/pid_max is not among them: it is the
+// host's before Linux 6.14.
+var namespacedSysctls = []namespacedSysctl{
+	{"net/", "network", unix.CLONE_NEWNET},
+	{"fs/mqueue/", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/msgmax", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/msgmnb", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/msgmni", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/sem", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/shmall", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/shmmax", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/shmmni", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/shm_rmid_forced", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/msg_next_id", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/sem_next_id", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/shm_next_id", "ipc", unix.CLONE_NEWIPC},
+	{"kernel/domainname", "uts", unix.CLONE_NEWUTS},
+	{"kernel/ns_last_pid", "pid", unix.CLONE_NEWPID},
+	{"vm/memfd_noexec", "pid", unix.CLONE_NEWPID},
+	// Limits of a user on namespaces and the like: without a user namespace they
+	// would change for the whole host.
+	{"user/", "user", unix.CLONE_NEWUSER},
+}
+
+type namespacedSysctl struct {
+	file, kind string
+	flag       uint64
 }
 
 // SysctlFile returns the file of a kernel parameter, relative to /proc/sys. As in
@@ -54,26 +79,23 @@ func (c *checker) sysctls(object pointer, s *specs.Spec, joined namespaces) {
 				break
 			}
 		}
-		top, _, below := strings.Cut(file, "/")
-		switch {
-		case file == "":
-		case top == "net" && below:
-			c.sysctlNeeds(at, "network", unix.CLONE_NEWNET, joined)
-		case strings.HasPrefix(file, "fs/mqueue/") || slices.Contains(ipcSysctls, file):
-			c.sysctlNeeds(at, "ipc", unix.CLONE_NEWIPC, joined)
-		case top == "user" && below:
-			// Per-user limits on namespaces: without a user namespace
-			// they would be raised for the whole host.
-			c.sysctlNeeds(at, "user", unix.CLONE_NEWUSER, joined)
-		case file == "kernel/domainname":
-			c.sysctlNeeds(at, "uts", unix.CLONE_NEWUTS, joined)
-			if value := s.Linux.Sysctl[name]; s.Domainname != "" && value != s.Domainname {
-				c.bad(at, "must not contradict /domainname %q, is %q", s.Domainname, value)
-			}
-		case file == "kernel/hostname":
+		if file == "" {
+			continue
+		}
+		if file == "kernel/hostname" {
 			c.bad(at, "must not be set: /hostname is the place for it")
-		default:
+			continue
+		}
+		i := slices.IndexFunc(namespacedSysctls, func(n namespacedSysctl) bool {
+			return file == n.file || strings.HasSuffix(n.file, "/") && strings.HasPrefix(file, n.file)
+		})
+		if i < 0 {
 			c.bad(at, "must not be set: it belongs to no namespace, so it would change the host")
+			continue
+		}
+		c.sysctlNeeds(at, namespacedSysctls[i].kind, namespacedSysctls[i].flag, joined)
+		if value := s.Linux.Sysctl[name]; file == "kernel/domainname" && s.Domainname != "" && value != s.Domainname {
+			c.bad(at, "must not contradict /domainname %q, is %q", s.Domainname, value)
 		}
 	}
 }

@@ -58,6 +58,8 @@ func SyscallName(nr uintptr) string {
 		return "getcwd"
 	case unix.SYS_IOCTL:
 		return "ioctl"
+	case unix.SYS_IOPRIO_SET:
+		return "ioprio_set"
 	case unix.SYS_KEYCTL:
 		return "keyctl"
 	case unix.SYS_MKDIRAT:
@@ -90,12 +92,18 @@ func SyscallName(nr uintptr) string {
 		return "rt_sigaction"
 	case unix.SYS_RT_SIGPROCMASK:
 		return "rt_sigprocmask"
+	case unix.SYS_SCHED_SETAFFINITY:
+		return "sched_setaffinity"
+	case unix.SYS_SCHED_SETATTR:
+		return "sched_setattr"
 	case unix.SYS_SETDOMAINNAME:
 		return "setdomainname"
 	case unix.SYS_SETGROUPS:
 		return "setgroups"
 	case unix.SYS_SETHOSTNAME:
 		return "sethostname"
+	case unix.SYS_SET_MEMPOLICY:
+		return "set_mempolicy"
 	case unix.SYS_SETNS:
 		return "setns"
 	case unix.SYS_SETRESGID:

@@ -287,47 +287,50 @@ fi
 # 45. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 46. close all descriptors of the runtime, from 3 up
+# 46. use all CPUs of the cgroup
+# the caller's affinity stays (taskset)
+
+# 47. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 47. change to the directory / (/process/cwd)
+# 48. change to the directory / (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 48. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 49. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 49. become user 0, group 0, with 0 additional groups (/process/user)
+# 50. become user 0, group 0, with 0 additional groups (/process/user)
 set -- "$@" --reuid=0 --regid=0 --clear-groups
 
-# 50. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 51. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all --ambient-caps=-all
 
-# 51. forbid gaining privileges by execve (/process/noNewPrivileges)
+# 52. forbid gaining privileges by execve (/process/noNewPrivileges)
 set -- "$@" --no-new-privs
 
-# 52. check that the working directory is inside the container (/process/cwd)
+# 53. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 53. find the program sh (/process/args/0)
+# 54. find the program sh (/process/args/0)
 # env does it at the end
 
-# 54. set the umask to 0022
+# 55. set the umask to 0022
 umask 0022
 
-# 55. close all descriptors from 3 up on execve
+# 56. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 56. reset signal dispositions and unblock all signals
+# 57. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 57. record the container as running
+# 58. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 58. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
+# 59. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
 host prlimit --pid $$ --nofile=1024:1024
 
-# 59. execute sh (/process/args)
+# 60. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/' PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=xterm HOME=/root sh
 CONTAINER

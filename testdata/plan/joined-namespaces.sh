@@ -306,47 +306,50 @@ fi
 # 51. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 52. close all descriptors of the runtime, from 3 up
+# 52. use all CPUs of the cgroup
+# the caller's affinity stays (taskset)
+
+# 53. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 53. change to the directory / (/process/cwd)
+# 54. change to the directory / (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 54. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 55. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 55. become user 0, group 0, with 0 additional groups (/process/user)
+# 56. become user 0, group 0, with 0 additional groups (/process/user)
 set -- "$@" --reuid=0 --regid=0 --clear-groups
 
-# 56. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 57. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all --ambient-caps=-all
 
-# 57. forbid gaining privileges by execve (/process/noNewPrivileges)
+# 58. forbid gaining privileges by execve (/process/noNewPrivileges)
 set -- "$@" --no-new-privs
 
-# 58. check that the working directory is inside the container (/process/cwd)
+# 59. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 59. find the program sh (/process/args/0)
+# 60. find the program sh (/process/args/0)
 # env does it at the end
 
-# 60. set the umask to 0022
+# 61. set the umask to 0022
 umask 0022
 
-# 61. close all descriptors from 3 up on execve
+# 62. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 62. reset signal dispositions and unblock all signals
+# 63. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 63. record the container as running
+# 64. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 64. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
+# 65. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
 host prlimit --pid $$ --nofile=1024:1024
 
-# 65. execute sh (/process/args)
+# 66. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/' PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=xterm HOME=/root sh
 CONTAINER

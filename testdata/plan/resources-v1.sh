@@ -324,60 +324,63 @@ fi
 # 48. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 49. close all descriptors of the runtime, from 3 up
+# 49. use all CPUs of the cgroup
+# the caller's affinity stays (taskset)
+
+# 50. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 50. change to the directory / (/process/cwd)
+# 51. change to the directory / (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 51. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 52. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 52. become user 0, group 0, with 0 additional groups (/process/user)
+# 53. become user 0, group 0, with 0 additional groups (/process/user)
 set -- "$@" --reuid=0 --regid=0 --clear-groups
 
-# 53. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 54. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all --ambient-caps=-all
 
-# 54. forbid gaining privileges by execve (/process/noNewPrivileges)
+# 55. forbid gaining privileges by execve (/process/noNewPrivileges)
 set -- "$@" --no-new-privs
 
-# 55. check that the working directory is inside the container (/process/cwd)
+# 56. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 56. find the program sh (/process/args/0)
+# 57. find the program sh (/process/args/0)
 # env does it at the end
 
-# 57. set the umask to 0022
+# 58. set the umask to 0022
 umask 0022
 
-# 58. close all descriptors from 3 up on execve
+# 59. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 59. reset signal dispositions and unblock all signals
+# 60. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 60. write 67108864 to memory.limit_in_bytes (/linux/resources/memory/limit)
+# 61. write 67108864 to memory.limit_in_bytes (/linux/resources/memory/limit)
 # written before the cgroup was entered: the script's own commands are light
 
-# 61. write 134217728 to memory.memsw.limit_in_bytes (/linux/resources/memory/swap)
+# 62. write 134217728 to memory.memsw.limit_in_bytes (/linux/resources/memory/swap)
 # written before the cgroup was entered: the script's own commands are light
 
-# 62. write 33554432 to memory.soft_limit_in_bytes (/linux/resources/memory/reservation)
+# 63. write 33554432 to memory.soft_limit_in_bytes (/linux/resources/memory/reservation)
 # written before the cgroup was entered: the script's own commands are light
 
-# 63. write 7 to pids.max (/linux/resources/pids/limit)
+# 64. write 7 to pids.max (/linux/resources/pids/limit)
 echo 7 >&4
 exec 4>&-
 
-# 64. record the container as running
+# 65. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 65. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
+# 66. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
 host prlimit --pid $$ --nofile=1024:1024
 
-# 66. execute sh (/process/args)
+# 67. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/' PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=xterm HOME=/root sh
 CONTAINER

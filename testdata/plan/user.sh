@@ -296,47 +296,50 @@ fi
 # 48. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 49. limit RLIMIT_NPROC to 10, at most 20 (/process/rlimits/0)
+# 49. use all CPUs of the cgroup
+# the caller's affinity stays (taskset)
+
+# 50. limit RLIMIT_NPROC to 10, at most 20 (/process/rlimits/0)
 host prlimit --pid $$ --nproc=10:20
 
-# 50. close all descriptors of the runtime, from 3 up
+# 51. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 51. change to the directory /home/me (/process/cwd)
+# 52. change to the directory /home/me (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 52. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 53. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 53. become user 1000, group 100, with 2 additional groups (/process/user)
+# 54. become user 1000, group 100, with 2 additional groups (/process/user)
 set -- "$@" --reuid=1000 --regid=100 --groups=10,20
 
-# 54. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 55. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all,+kill --ambient-caps=-all,+kill
 
-# 55. check that the working directory is inside the container (/process/cwd)
+# 56. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 56. find the program sh (/process/args/0)
+# 57. find the program sh (/process/args/0)
 # env does it at the end
 
-# 57. set the umask to 0077 (/process/user/umask)
+# 58. set the umask to 0077 (/process/user/umask)
 umask 0077
 
-# 58. close all descriptors from 3 up on execve
+# 59. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 59. reset signal dispositions and unblock all signals
+# 60. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 60. record the container as running
+# 61. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 61. give RLIMIT_NOFILE the caller's value back
+# 62. give RLIMIT_NOFILE the caller's value back
 # it is the caller's
 
-# 62. execute sh (/process/args)
+# 63. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/home/me' PATH=/bin A=2 HOME=/ sh
 CONTAINER
