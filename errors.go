@@ -129,6 +129,8 @@ func hint(err error) string {
 		return "oci-mini needs Linux 5.14 and a seccomp profile that lets clone3 through"
 	case strings.Contains(text, "clone3") && errno == unix.EAGAIN:
 		return "a limit of processes is reached: ulimit -u, pids.max of the cgroup, kernel.pid_max"
+	case field == "/linux/timeOffsets" && errno == unix.ERANGE:
+		return "a clock may not begin below 0 nor beyond 146 years; without an offset it shows the host's, see /proc/uptime"
 	case nr == unix.SYS_PRLIMIT64 && errno == unix.EPERM:
 		return "raising a hard limit needs CAP_SYS_RESOURCE"
 	case nr == unix.SYS_CAPSET && errno == unix.EPERM:

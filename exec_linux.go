@@ -58,7 +58,7 @@ func (b *birth) joinContainer() []plan.Step {
 				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.containerFd), program.Const(flags)).Note("of the container")
 			}
 			if flags&unix.CLONE_NEWUSER != 0 {
-				becomeRoot(a)
+				takeRoot(a)
 			}
 			if b.dir.Record.NoPivot {
 				// Its root is below that of its mount namespace.

@@ -26,9 +26,7 @@ func supported() features.Features {
 	yes, no := true, false
 	var kinds []string
 	for _, n := range spec.Namespaces {
-		if !unsupportedNamespace(n.Type) {
-			kinds = append(kinds, string(n.Type))
-		}
+		kinds = append(kinds, string(n.Type))
 	}
 	return features.Features{
 		OCIVersionMin: "1.0.0",

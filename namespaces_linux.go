@@ -17,7 +17,8 @@ import (
 // kinds joined through a path.
 type namespaces struct {
 	list  []specs.LinuxNamespace
-	flags uint64 // CLONE_NEW* of all new namespaces, the cgroup one included
+	flags uint64 // CLONE_NEW* of all new namespaces
+	late  uint64 // those of them that init makes itself, after the clone
 }
 
 func namespacesOf(s *specs.Spec) namespaces {
@@ -30,6 +31,12 @@ func namespacesOf(s *specs.Spec) namespaces {
 		if ns.Path == "" {
 			n.flags |= cloneFlag(ns.Type)
 		}
+	}
+	// It is rooted at the cgroup in which it is made, and with CLONE_INTO_CGROUP
+	// clone3 makes it before it moves the child.
+	n.late = n.flags & unix.CLONE_NEWCGROUP
+	if len(s.Linux.TimeOffsets) > 0 {
+		n.late |= n.flags & unix.CLONE_NEWTIME // see shiftClocks
 	}
 	return n
 }
@@ -56,15 +63,14 @@ func (n namespaces) private(flag uint64) bool {
 	return false
 }
 
-// cloned are the flags for clone3 itself. The cgroup namespace is made later,
-// once the process is in its cgroup: clone3 would root it at the parent's.
-func (n namespaces) cloned() uint64 { return n.flags &^ unix.CLONE_NEWCGROUP }
+// cloned are the flags for clone3 itself.
+func (n namespaces) cloned() uint64 { return n.flags &^ n.late }
 
 // words lists the namespaces that clone3 makes.
 func (n namespaces) words() string {
 	var names []string
 	for _, ns := range n.list {
-		if ns.Path == "" && ns.Type != specs.CgroupNamespace {
+		if ns.Path == "" && n.cloned()&cloneFlag(ns.Type) != 0 {
 			names = append(names, string(ns.Type))
 		}
 	}

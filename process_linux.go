@@ -22,16 +22,22 @@ var allErrnosOfLookup = []unix.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES, uni
 // container's process as the runtime's pid namespace sees it.
 func (b *birth) writeProc(a *program.Assembler, file, value string) {
 	f := a.Reg()
-	how := a.OpenHow(unix.O_WRONLY|unix.O_CLOEXEC, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV|unix.RESOLVE_NO_MAGICLINKS)
-	a.Call(f, unix.SYS_OPENAT2, program.Const(b.procFd), a.String(file), how, program.OpenHowSize).Note("/proc/" + file)
+	b.openProc(a, f, file, unix.O_WRONLY)
 	a.Call(program.Discard, unix.SYS_WRITE, f.Arg(), a.String(value), program.Const(len(value))).Note("/proc/" + file + " " + value)
 	closeFd(a, f)
+}
+
+// openProc opens a file of the runtime's own procfs.
+func (b *birth) openProc(a *program.Assembler, fd program.Reg, file string, flags uint64) {
+	how := a.OpenHow(flags|unix.O_CLOEXEC, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV|unix.RESOLVE_NO_MAGICLINKS)
+	a.Call(fd, unix.SYS_OPENAT2, program.Const(b.procFd), a.String(file), how, program.OpenHowSize).Note("/proc/" + file)
 }
 
 // needsProc says whether any step writes below /proc.
 func (b *birth) needsProc() bool {
 	return b.spec.Process != nil && b.spec.Process.OOMScoreAdj != nil ||
-		b.spec.Linux != nil && len(b.spec.Linux.Sysctl) > 0
+		b.spec.Linux != nil && len(b.spec.Linux.Sysctl) > 0 ||
+		b.shiftsClocks()
 }
 
 // swapBinary puts the runtime's binary, which this process still executes, behind

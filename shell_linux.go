@@ -77,8 +77,15 @@ func (b *birth) shellClone() []string {
 			continue
 		}
 		words = append(words, "--"+shellNamespace(ns.Type))
-		if ns.Type == specs.MountNamespace {
+		switch ns.Type {
+		case specs.MountNamespace:
 			words = append(words, "--propagation", "unchanged")
+		case specs.TimeNamespace:
+			for _, clock := range spec.Clocks {
+				if o, ok := b.spec.Linux.TimeOffsets[clock.Name]; ok {
+					words = append(words, "--"+clock.Name, fmt.Sprint(o.Secs)) // it takes whole seconds
+				}
+			}
 		}
 	}
 	if len(join) > 1 {

@@ -38,7 +38,6 @@ func unsupported(s *specs.Spec) []error {
 	}
 	if l := s.Linux; l != nil {
 		for i, ns := range l.Namespaces {
-			refuse(fmt.Sprintf("/linux/namespaces/%d", i), unsupportedNamespace(ns.Type))
 			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Path != "" && (ns.Type == specs.UserNamespace || ns.Type == specs.MountNamespace))
 		}
 		refuse("/linux/seccomp", l.Seccomp != nil)
@@ -47,11 +46,6 @@ func unsupported(s *specs.Spec) []error {
 		refuse("/linux/mountLabel", l.MountLabel != "")
 	}
 	return faults
-}
-
-// unsupportedNamespace says which kinds of namespace are still to come.
-func unsupportedNamespace(kind specs.LinuxNamespaceType) bool {
-	return kind == specs.TimeNamespace
 }
 
 // unsupportedMountOptions are understood and still to come.

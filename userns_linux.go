@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -15,7 +14,7 @@ import (
 // ownUsers says whether the container gets a user namespace of its own.
 func (b *birth) ownUsers() bool { return b.ns.isNew(unix.CLONE_NEWUSER) }
 
-// mapUsers makes the process root of its new user namespace. The maps are written
+// mapUsers gives the ids of a new user namespace their meaning. The maps are written
 // by the runtime, which has the rights to the ids outside (user_namespaces(7)).
 func (b *birth) mapUsers() []plan.Step {
 	if !b.ownUsers() {
@@ -25,22 +24,30 @@ func (b *birth) mapUsers() []plan.Step {
 	return []plan.Step{
 		b.writeIDMap("/linux/uidMappings", "uid_map", l.UIDMappings),
 		b.writeIDMap("/linux/gidMappings", "gid_map", l.GIDMappings),
-		{
-			Field: "/linux/namespaces", By: plan.Init, Words: "become root of the user namespace",
-			Reason: "after the maps: before, no id inside means anything",
-			Assemble: func(a *program.Assembler) {
-				becomeRoot(a)
-			},
-		},
 	}
 }
 
-// becomeRoot takes id 0 of the user namespace that the process is in.
-func becomeRoot(a *program.Assembler) {
+// becomeRoot makes the process root of its user namespace.
+func (b *birth) becomeRoot() []plan.Step {
+	if !b.ownUsers() {
+		return nil
+	}
+	return []plan.Step{{
+		Field: "/linux/namespaces", By: plan.Init, Words: "become root of the user namespace",
+		Reason:   "after the maps: before, no id inside means anything",
+		Assemble: takeRoot,
+	}}
+}
+
+// takeRoot takes id 0 of the user namespace that the process is in. A change of the
+// effective user id makes a process traceable again, or as fs.suid_dumpable says
+// (prctl(2), PR_SET_DUMPABLE); it stays forbidden, see hide.
+func takeRoot(a *program.Assembler) {
 	zero := program.Const(0)
 	a.Call(program.Discard, unix.SYS_SETGROUPS, zero, zero).Note("none").Tolerate(unix.EPERM)
 	a.Call(program.Discard, unix.SYS_SETRESGID, zero, zero, zero).Note("0")
 	a.Call(program.Discard, unix.SYS_SETRESUID, zero, zero, zero).Note("0")
+	a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
 }
 
 func (b *birth) writeIDMap(field, file string, maps []specs.LinuxIDMapping) plan.Step {
@@ -52,16 +59,7 @@ func (b *birth) writeIDMap(field, file string, maps []specs.LinuxIDMapping) plan
 		Field: field, By: plan.Runtime, Words: "write " + file,
 		Detail: strings.ReplaceAll(strings.TrimSpace(lines.String()), "\n", ", "),
 		Do: func() (func() error, error) {
-			name := fmt.Sprintf("/proc/%d/%s", b.child.Pid, file)
-			fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return nil, &os.PathError{Op: "open", Path: name, Err: err}
-			}
-			defer unix.Close(fd)
-			if _, err := unix.Write(fd, []byte(lines.String())); err != nil {
-				return nil, &os.PathError{Op: "write", Path: name, Err: err}
-			}
-			return nil, nil
+			return nil, writeOnce(fmt.Sprintf("/proc/%d/%s", b.child.Pid, file), lines.String())
 		},
 	}
 }
