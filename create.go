@@ -255,6 +255,7 @@ func (m *made) finish(r *request) error {
 		}
 	}
 	m.undo.release()
+	m.closeNetRoute()
 	m.child.Release()
 	init := process.ID(m.dir.Record.Init)
 	// The lock goes first: others may have to end a container that is never ready.

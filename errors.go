@@ -136,7 +136,7 @@ func hint(err error) string {
 	case nr == unix.SYS_CAPSET && errno == unix.EPERM:
 		return "the runtime itself lacks a capability that the config asks for"
 	}
-	return ""
+	return netDeviceHint(field, errno)
 }
 
 // undoStack holds what must be taken back if a later step fails, only for things

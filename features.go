@@ -43,7 +43,7 @@ func supported() features.Features {
 			IntelRdt:        &features.IntelRdt{Enabled: &no},
 			MemoryPolicy:    &features.MemoryPolicy{Modes: spec.Names(spec.MemoryPolicyModes), Flags: spec.Names(spec.MemoryPolicyFlags)},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &no}},
-			NetDevices:      &features.NetDevices{Enabled: &no},
+			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
 		Annotations: map[string]string{
 			"io.github.oci-mini.version": version,

@@ -115,16 +115,19 @@ func (b *birth) namespacesOfInit(pidfd int) *hooks.Namespaces {
 	return in
 }
 
-// creationHooks run while init waits with everything mounted and the host's root
-// still in place.
-func (b *birth) creationHooks() []plan.Step {
-	steps := b.hookSteps(hookPrestart, nil)
-	steps = append(steps, b.hookSteps(hookCreateRuntime, nil)...)
-	return append(steps, b.hookSteps(hookCreateContainer, func() *hooks.Namespaces {
+// runtimeHooks run in the runtime's namespaces, while init waits with everything mounted
+// and the host's root still in place.
+func (b *birth) runtimeHooks() []plan.Step {
+	return append(b.hookSteps(hookPrestart, nil), b.hookSteps(hookCreateRuntime, nil)...)
+}
+
+// containerHooks run in the container's namespaces, before its root is.
+func (b *birth) containerHooks() []plan.Step {
+	return b.hookSteps(hookCreateContainer, func() *hooks.Namespaces {
 		in := b.namespacesOfInit(b.child.Pidfd)
 		in.Clone = nil // a program of the host's: the container's limits are not its
 		return in
-	})...)
+	})
 }
 
 // startHooks run in the finished container, confined as its process will be.

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/netdev"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/seal"
@@ -71,7 +72,8 @@ type birth struct {
 	launched       func() // called once init works
 	child          *program.Child
 	master         *os.File
-	notifier       *notifier // of a run whose caller listens for readiness
+	netRoute       *netdev.Route // between the host's network namespace and the container's
+	notifier       *notifier     // of a run whose caller listens for readiness
 }
 
 // newBirth understands the config for a host. It is a pure function of both:
@@ -91,6 +93,9 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 		b.caps = capabilitiesOf(s.Process.Capabilities)
 	}
 	if err := opt.overlay.check(b); err != nil {
+		faults = append(faults, err)
+	}
+	if err := b.netDevicesNeed(); err != nil {
 		faults = append(faults, err)
 	}
 	if len(faults) > 0 {
@@ -136,7 +141,9 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.console(true)...)
 	p.Add(b.finishMounts()...)
 	p.Add(b.makeWorkingDirectory()...)
-	p.Add(b.creationHooks()...)
+	p.Add(b.runtimeHooks()...)
+	p.Add(b.moveNetDevices()...)
+	p.Add(b.containerHooks()...)
 	p.Add(b.enterRoot()...)
 	p.Add(b.identity()...)
 	p.Add(b.sysctls()...)

@@ -154,6 +154,9 @@ var planCases = []struct {
 		h := []specs.Hook{{Path: "/bin/hook"}}
 		s.Hooks = &specs.Hooks{Prestart: h, CreateRuntime: h, CreateContainer: h, StartContainer: h, Poststart: h, Poststop: h} //nolint:staticcheck // prestart is deprecated, not gone
 	}},
+	{name: "net-devices", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth1": {}, "eth0": {Name: "net%d"}, "eth2": {Name: "web0"}}
+	}},
 	{name: "resources-all-v2", layout: unified, edit: resourcesOfEveryKind},
 	{name: "resources-all-v1", layout: legacy, edit: resourcesOfEveryKindV1},
 	{name: "kernel-parameters", layout: unified, edit: func(s *specs.Spec) {

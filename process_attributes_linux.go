@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"sort"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -44,7 +43,7 @@ func (b *birth) sysctls() []plan.Step {
 	for key, value := range b.spec.Linux.Sysctl {
 		file := "sys/" + spec.SysctlFile(key)
 		steps = append(steps, plan.Step{
-			Field: "/linux/sysctl/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key),
+			Field: "/linux/sysctl/" + spec.Escape(key),
 			By:    plan.Init, Words: fmt.Sprintf("set %s to %s", key, value),
 			Shell: b.typed(func() []string { return shellSysctl(key, value) }),
 			Assemble: func(a *program.Assembler) {

@@ -42,7 +42,6 @@ func unsupported(s *specs.Spec) []error {
 		}
 		refuse("/linux/seccomp", l.Seccomp != nil)
 		refuse("/linux/intelRdt", l.IntelRdt != nil)
-		refuse("/linux/netDevices", len(l.NetDevices) > 0)
 		refuse("/linux/mountLabel", l.MountLabel != "")
 	}
 	return faults

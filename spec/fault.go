@@ -59,11 +59,15 @@ func (p *pointer) String() string {
 	if p.index >= 0 {
 		return p.up.String() + "/" + strconv.Itoa(p.index)
 	}
-	name := p.name
+	return p.up.String() + "/" + Escape(p.name)
+}
+
+// Escape is a property's name as a part of a JSON pointer (RFC 6901).
+func Escape(name string) string {
 	if strings.ContainsAny(name, "~/") {
 		name = strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 	}
-	return p.up.String() + "/" + name
+	return name
 }
 
 // checker collects faults.

@@ -55,7 +55,6 @@ rows() {
 		['`uidMappings`, `gidMappings` of a mount']='({containerID: 0, hostID: 1, size: 1} | [.]) as $m
 			| .mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind"], uidMappings: $m, gidMappings: $m}]'
 		['`namespaces` user by path']='.linux.namespaces += [{type: "user", path: "/proc/self/ns/user"}]'
-		['`netDevices`']='.linux.netDevices = {"dummy0": {}}'
 		['`mountLabel`']='.linux.mountLabel = "x"'
 		['`intelRdt`']='.linux.intelRdt = {closID: "x"}'
 		['`memoryPolicy`']='.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
