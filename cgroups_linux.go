@@ -210,7 +210,7 @@ func (b *birth) mountCgroup(a *program.Assembler, m *mount) {
 		AttrSet: attrs.AttrSet &^ unix.MOUNT_ATTR_RDONLY,
 		Data:    []mountopt.Datum{{Key: "mode", Value: "755"}},
 	}
-	newMount(a, top, "tmpfs", "cgroup", &tmpfs)
+	newMount(a, top, "tmpfs", "cgroup", b.labelled("tmpfs", tmpfs))
 	attachAt(a, top.Arg(), at).Note(m.dest)
 	for _, d := range b.cgroups.dirs {
 		name := path.Base(d.Hierarchy.Dir)

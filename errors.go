@@ -133,6 +133,17 @@ func hint(err error) string {
 		return "a clock may not begin below 0 nor beyond 146 years; without an offset it shows the host's, see /proc/uptime"
 	case nr == unix.SYS_PRLIMIT64 && errno == unix.EPERM:
 		return "raising a hard limit needs CAP_SYS_RESOURCE"
+	case strings.HasSuffix(text, "is not active in this kernel"):
+		return "/sys/kernel/security/lsm lists the security modules that are; the kernel parameter lsm= chooses them"
+	case field == "/process/apparmorProfile" && errno == unix.ENOENT:
+		return "apparmor_parser -r FILE loads a profile; aa-status lists those that are loaded"
+	case field == "/process/selinuxLabel" && errno == unix.EINVAL, strings.Contains(text, "fsconfig context="):
+		return "the loaded policy does not know this context (seinfo lists users, roles and types)"
+	case (errno == unix.EACCES || errno == unix.EPERM) && strings.Contains(text, "/proc/") && ownProfile() != "":
+		return "the runtime itself is confined by the AppArmor profile " + ownProfile() +
+			", which may take a file below /proc for one of another name: nested containers need a profile that allows it"
+	case nr == unix.SYS_KEYCTL && errno == unix.EDQUOT:
+		return "a user's session keyrings count against /proc/sys/kernel/keys/maxkeys; --no-new-keyring makes none"
 	case nr == unix.SYS_CAPSET && errno == unix.EPERM:
 		return "the runtime itself lacks a capability that the config asks for"
 	}

@@ -196,7 +196,7 @@ func endedMeanwhile(r *state.Record) bool {
 func execOptions(c *cli.Context, dir *state.Dir) (birthOptions, error) {
 	opt := birthOptions{
 		preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
-		passwdRoot: fmt.Sprintf("/proc/%d/root", dir.Record.Init.Pid),
+		passwdRoot: fmt.Sprintf("/proc/%d/root", dir.Record.Init.Pid), noNewKeyring: dir.Record.OldKeyring,
 	}
 	if opt.preserveFds < 0 {
 		return opt, errNegativeFds
@@ -226,6 +226,7 @@ func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) 
 		if err := spec.Decode(file, data, p); err != nil {
 			return nil, err
 		}
+		keepConfined(p, config)
 		return p, spec.ValidateProcess(p)
 	}
 	if c.NArg() < 2 {
@@ -266,6 +267,23 @@ func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) 
 		addCapabilities(p, names)
 	}
 	return p, spec.ValidateProcess(p)
+}
+
+// keepConfined gives a process what confines the container's own, where it says
+// nothing about it.
+func keepConfined(p, config *specs.Process) {
+	if config == nil {
+		return
+	}
+	if p.Capabilities == nil {
+		p.Capabilities = config.Capabilities
+	}
+	if p.ApparmorProfile == "" {
+		p.ApparmorProfile = config.ApparmorProfile
+	}
+	if p.SelinuxLabel == "" {
+		p.SelinuxLabel = config.SelinuxLabel
+	}
 }
 
 // setUser reads UID[:GID], in numbers only: a name could mean anything in the

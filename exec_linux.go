@@ -29,10 +29,13 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	p.Add(b.hide()...)
 	p.Add(b.oomScore()...)
 	p.Add(b.joinContainer()...)
+	// What is written below the host's /proc comes before its descriptor goes, with
+	// the fork. The fork inherits it.
+	p.Add(b.keyring()...)
+	p.Add(b.processLabels()...)
 	p.Add(b.enterPids()...)
 	p.Add(b.openContainerRoot())
 	p.Add(b.session())
-	p.Add(b.keyring()...)
 	p.Add(b.console(false)...)
 	found := b.becomeProcess(p)
 	p.Add(b.closeDescriptors())

@@ -24,13 +24,15 @@ type host struct {
 	streamOwner map[int]uint32
 	// fileLimit is the caller's RLIMIT_NOFILE.
 	fileLimit unix.Rlimit
+	// module says whether a Linux security module is active.
+	module func(name string) bool
 	// open opens a file of a directory tree without leaving the tree.
 	open func(dir, file string) (io.ReadCloser, error)
 }
 
 // thisHost looks at the machine.
 func thisHost(cgroupManager string) (*host, error) {
-	h := &host{euid: os.Geteuid(), open: openBelow, streamOwner: map[int]uint32{}}
+	h := &host{euid: os.Geteuid(), open: openBelow, module: activeModule, streamOwner: map[int]uint32{}}
 	var err error
 	if h.lastCap, err = capability.Last(); err != nil {
 		return nil, err

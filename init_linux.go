@@ -89,7 +89,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	faults = append(faults, more...)
 	b.cgroups, more = cgroupsOf(s, id, h)
 	faults = append(faults, more...)
-	if s.Process != nil && s.Process.Capabilities != nil {
+	if s.Process != nil {
 		b.caps = capabilitiesOf(s.Process.Capabilities)
 	}
 	if err := opt.overlay.check(b); err != nil {
@@ -98,6 +98,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	if err := b.netDevicesNeed(); err != nil {
 		faults = append(faults, err)
 	}
+	faults = append(faults, b.checkLabels()...)
 	if len(faults) > 0 {
 		return nil, faultList(faults)
 	}
@@ -150,6 +151,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.cover()...)
 
 	// Then it becomes the process of the config.
+	p.Add(b.processLabels()...)
 	found := b.becomeProcess(p)
 	p.Add(b.closeDescriptors())
 	p.Add(b.resetSignals())

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-mini/oci-mini/internal/mountopt"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/spec"
@@ -132,14 +133,11 @@ func (b *birth) masks() []plan.Step {
 		Reason: "one for all masked directories",
 		Shell:  b.remark("each gets its own below"),
 		Assemble: func(a *program.Assembler) {
-			fs, mnt := a.Reg(), a.Reg()
-			a.Call(fs, unix.SYS_FSOPEN, a.String("tmpfs"), program.Const(unix.FSOPEN_CLOEXEC)).Note("tmpfs")
-			fsconfig(a, fs, unix.FSCONFIG_SET_STRING, "nr_blocks", "1")
-			fsconfig(a, fs, unix.FSCONFIG_SET_STRING, "nr_inodes", "1")
-			fsconfig(a, fs, unix.FSCONFIG_CMD_CREATE, "", "")
-			a.Call(mnt, unix.SYS_FSMOUNT, fs.Arg(), program.Const(unix.FSMOUNT_CLOEXEC),
-				program.Const(unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)).Message(fs)
-			closeFd(a, fs)
+			mnt := a.Reg()
+			newMount(a, mnt, "tmpfs", "", b.labelled("tmpfs", mountopt.Options{
+				AttrSet: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
+				Data:    []mountopt.Datum{{Key: "nr_blocks", Value: "1"}, {Key: "nr_inodes", Value: "1"}},
+			}))
 			empty = cover{mnt.Arg(), a.Reg()}
 			null = cover{program.Const(b.nullFd), a.Reg()}
 			a.Set(empty.used, program.Const(0))

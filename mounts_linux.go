@@ -275,7 +275,8 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 		a.Release(mnt, mode)
 		return
 	}
-	newMount(a, mnt, m.Type, m.Source, &m.opt)
+	newMount(a, mnt, m.Type, m.Source, b.labelled(m.Type, m.opt))
+	b.labelQueues(a, mnt, m)
 	if inherit {
 		// A tmpfs is 1777 by itself; one over an existing directory keeps its mode.
 		top := a.Reg()

@@ -95,10 +95,10 @@ func (b *birth) overlay(a *program.Assembler) {
 		closeFd(a, top)
 	}
 	root := a.Reg() // stays until execve: it is the root
-	newMount(a, root, "overlay", "overlay", &mountopt.Options{Data: []mountopt.Datum{
+	newMount(a, root, "overlay", "overlay", b.labelled("overlay", mountopt.Options{Data: []mountopt.Datum{
 		{Key: "lowerdir", Value: strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace(b.rootfs)},
 		{Key: "upperdir", Value: dir + "/upper"},
 		{Key: "workdir", Value: dir + "/work"},
-	}})
+	}}))
 	b.root = root.Arg()
 }

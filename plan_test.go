@@ -41,6 +41,7 @@ var (
 func testHost(layout *cgroup.Layout, passwd string) *host {
 	return &host{
 		lastCap: 40, layout: layout,
+		module: func(string) bool { return true },
 		open: func(string, string) (io.ReadCloser, error) {
 			if passwd == "" {
 				return nil, fs.ErrNotExist
@@ -149,6 +150,14 @@ var planCases = []struct {
 	{name: "time-namespace", layout: unified, edit: func(s *specs.Spec) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 86400, Nanosecs: 5}, "boottime": {Secs: -3}}
+	}},
+	{name: "labels", layout: unified, edit: func(s *specs.Spec) {
+		s.Process.ApparmorProfile, s.Process.SelinuxLabel = "web", "system_u:system_r:container_t:s0:c1,c2"
+		s.Linux.MountLabel = "system_u:object_r:container_file_t:s0:c1,c2"
+	}},
+	{name: "groups-kept-no-capabilities", layout: unified, edit: func(s *specs.Spec) {
+		s.Annotations = map[string]string{"run.oci.keep_original_groups": "1"}
+		s.Process.Capabilities = nil
 	}},
 	{name: "hooks", layout: unified, edit: func(s *specs.Spec) {
 		h := []specs.Hook{{Path: "/bin/hook"}}

@@ -104,16 +104,14 @@ func (b *birth) privileges() []plan.Step {
 	}
 
 	caps := b.caps
-	if caps != nil {
-		add("/process/capabilities/bounding", fmt.Sprintf("drop all but %d capabilities from the bounding set", bits.OnesCount64(caps.bounding)),
-			"dropping needs CAP_SETPCAP, which goes with the rest", func(a *program.Assembler) {
-				for c := 0; c <= b.host.lastCap; c++ {
-					if caps.bounding&(1<<c) == 0 {
-						prctl(a, "PR_CAPBSET_DROP", program.Const(unix.PR_CAPBSET_DROP), program.Const(c))
-					}
+	add("/process/capabilities/bounding", fmt.Sprintf("drop all but %d capabilities from the bounding set", bits.OnesCount64(caps.bounding)),
+		"dropping needs CAP_SETPCAP, which goes with the rest", func(a *program.Assembler) {
+			for c := 0; c <= b.host.lastCap; c++ {
+				if caps.bounding&(1<<c) == 0 {
+					prctl(a, "PR_CAPBSET_DROP", program.Const(unix.PR_CAPBSET_DROP), program.Const(c))
 				}
-			})
-	}
+			}
+		})
 
 	uid, gid := p.User.UID, p.User.GID
 	// The kernel sorts them too, but keeps what comes twice.
@@ -122,40 +120,34 @@ func (b *birth) privileges() []plan.Step {
 	for _, g := range additional {
 		groups = binary.NativeEndian.AppendUint32(groups, g)
 	}
-	add("/process/user", fmt.Sprintf("become user %d, group %d, with %d additional groups", uid, gid, len(additional)), "",
+	others := fmt.Sprintf("with %d additional groups", len(additional))
+	if b.keepsGroups() {
+		others = "with the caller's additional groups"
+	}
+	add("/process/user", fmt.Sprintf("become user %d, group %d, %s", uid, gid, others), "",
 		func(a *program.Assembler) {
-			if caps != nil {
-				prctl(a, "PR_SET_KEEPCAPS", program.Const(unix.PR_SET_KEEPCAPS), program.Const(1))
+			prctl(a, "PR_SET_KEEPCAPS", program.Const(unix.PR_SET_KEEPCAPS), program.Const(1))
+			if !b.keepsGroups() {
+				a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(additional)), a.Bytes(groups)).
+					Note(fmt.Sprint(additional))
 			}
-			a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(additional)), a.Bytes(groups)).
-				Note(fmt.Sprint(additional))
 			g, u := program.Const(gid), program.Const(uid)
 			a.Call(program.Discard, unix.SYS_SETRESGID, g, g, g).Note(fmt.Sprint(gid))
 			a.Call(program.Discard, unix.SYS_SETRESUID, u, u, u).Note(fmt.Sprint(uid))
 		})
 
-	if caps != nil {
-		add("/process/capabilities", "set the effective, permitted, inheritable and ambient capabilities",
-			"after the user: a change of the user id clears them", func(a *program.Assembler) {
-				header := a.Bytes(binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3), 0))
-				var data []byte
-				for shift := 0; shift < 64; shift += 32 {
-					for _, set := range []uint64{caps.effective, caps.permitted, caps.inheritable} {
-						data = binary.NativeEndian.AppendUint32(data, uint32(set>>shift))
-					}
+	add("/process/capabilities", "set the effective, permitted, inheritable and ambient capabilities",
+		"after the user: a change of the user id clears them", func(a *program.Assembler) {
+			setCapabilities(a, caps.effective, caps.permitted, caps.inheritable)
+			prctl(a, "PR_CAP_AMBIENT_CLEAR_ALL", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_CLEAR_ALL))
+			for c := 0; c <= b.host.lastCap; c++ {
+				// An ambient capability must be permitted and inheritable;
+				// one that is not was warned about and stays out.
+				if caps.ambient&caps.permitted&caps.inheritable&(1<<c) != 0 {
+					prctl(a, "PR_CAP_AMBIENT_RAISE", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_RAISE), program.Const(c))
 				}
-				a.Call(program.Discard, unix.SYS_CAPSET, header, a.Bytes(data)).
-					Note(fmt.Sprintf("effective %#x permitted %#x inheritable %#x", caps.effective, caps.permitted, caps.inheritable))
-				prctl(a, "PR_CAP_AMBIENT_CLEAR_ALL", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_CLEAR_ALL))
-				for c := 0; c <= b.host.lastCap; c++ {
-					// An ambient capability must be permitted and inheritable;
-					// one that is not was warned about and stays out.
-					if caps.ambient&caps.permitted&caps.inheritable&(1<<c) != 0 {
-						prctl(a, "PR_CAP_AMBIENT_RAISE", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_RAISE), program.Const(c))
-					}
-				}
-			})
-	}
+			}
+		})
 	if p.NoNewPrivileges {
 		add("/process/noNewPrivileges", "forbid gaining privileges by execve", "", func(a *program.Assembler) {
 			prctl(a, "PR_SET_NO_NEW_PRIVS", program.Const(unix.PR_SET_NO_NEW_PRIVS), program.Const(1))
@@ -164,10 +156,35 @@ func (b *birth) privileges() []plan.Step {
 	return steps
 }
 
-// capabilitiesOf translates the five sets. Names that the kernel does not know
+// setCapabilities sets the three sets that capset(2) sets.
+func setCapabilities(a *program.Assembler, effective, permitted, inheritable uint64) {
+	header := a.Bytes(binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3), 0))
+	var data []byte
+	for shift := 0; shift < 64; shift += 32 {
+		for _, set := range []uint64{effective, permitted, inheritable} {
+			data = binary.NativeEndian.AppendUint32(data, uint32(set>>shift))
+		}
+	}
+	a.Call(program.Discard, unix.SYS_CAPSET, header, a.Bytes(data)).
+		Note(fmt.Sprintf("effective %#x permitted %#x inheritable %#x", effective, permitted, inheritable))
+}
+
+// keepsGroups says whether the process keeps the caller's additional groups in place
+// of those of the config: they may give an unprivileged user access to files through
+// groups that it could not map (run.oci.keep_original_groups, as crun has it).
+func (b *birth) keepsGroups() bool {
+	_, keeps := b.spec.Annotations["run.oci.keep_original_groups"]
+	return keeps
+}
+
+// capabilitiesOf translates the five sets. Without any in the config they are empty:
+// what the caller may do is nothing that a config without a word on it could mean. Names that the kernel does not know
 // are left out: they cannot be had, and the specification asks for a warning only.
 func capabilitiesOf(c *specs.LinuxCapabilities) *capabilities {
 	var s capabilities
+	if c == nil {
+		return &s
+	}
 	for _, set := range []struct {
 		names []string
 		mask  *uint64

@@ -94,19 +94,32 @@ func (b *birth) makeWorkingDirectory() []plan.Step {
 	}}
 }
 
-// keyring gives the container a session keyring of its own, so that it does not
-// share keys with the caller (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING). A kernel
-// without keys has nothing to share.
+// keyring gives the process a session keyring of its own, so that it does not share
+// keys with the caller (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING). It has no name:
+// by a name, others with the same user id could have made it first, or join it. A
+// kernel without keys has nothing to share.
 func (b *birth) keyring() []plan.Step {
-	if b.opt.noNewKeyring || b.spec.Process == nil {
+	p := b.spec.Process
+	if b.opt.noNewKeyring || p == nil {
 		return nil
 	}
+	detail := ""
+	if p.SelinuxLabel != "" {
+		detail = "labelled " + p.SelinuxLabel
+	}
 	return []plan.Step{{
-		By: plan.Init, Words: "join a new session keyring", Reason: "the caller's keys are not the container's",
+		By: plan.Init, Words: "join a new session keyring", Detail: detail, Reason: "the caller's keys are not the container's",
 		Shell: b.remark("no command of a base system does it (keyctl session)"),
 		Assemble: func(a *program.Assembler) {
-			a.Call(program.Discard, unix.SYS_KEYCTL, program.Const(unix.KEYCTL_JOIN_SESSION_KEYRING), a.String("_ses."+b.id)).
+			if p.SelinuxLabel != "" {
+				b.writeProc(a, attrSELinuxKey, p.SelinuxLabel)
+			}
+			a.Call(program.Discard, unix.SYS_KEYCTL, program.Const(unix.KEYCTL_JOIN_SESSION_KEYRING), program.Const(0)).
 				Note("new session keyring").Tolerate(unix.ENOSYS)
+			if p.SelinuxLabel != "" {
+				// A line end stands for none: keys that the program makes are its own matter.
+				b.writeProc(a, attrSELinuxKey, "\n")
+			}
 		},
 	}}
 }

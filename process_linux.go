@@ -19,12 +19,15 @@ var allErrnosOfLookup = []unix.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES, uni
 // writeProc writes a value to a file below the runtime's own procfs, which the
 // container has no part in: nothing can be mounted over it or linked into it
 // (RESOLVE_NO_XDEV, CVE-2019-16884, CVE-2025-52881). "self" in it is the
-// container's process as the runtime's pid namespace sees it.
-func (b *birth) writeProc(a *program.Assembler, file, value string) {
+// container's process as the runtime's pid namespace sees it. What is returned is
+// the write itself.
+func (b *birth) writeProc(a *program.Assembler, file, value string) program.Call {
 	f := a.Reg()
 	b.openProc(a, f, file, unix.O_WRONLY)
-	a.Call(program.Discard, unix.SYS_WRITE, f.Arg(), a.String(value), program.Const(len(value))).Note("/proc/" + file + " " + value)
+	written := a.Call(program.Discard, unix.SYS_WRITE, f.Arg(), a.String(value), program.Const(len(value))).
+		Note("/proc/" + file + " " + strings.TrimSpace(value))
 	closeFd(a, f)
+	return written
 }
 
 // openProc opens a file of the runtime's own procfs.
@@ -37,7 +40,7 @@ func (b *birth) openProc(a *program.Assembler, fd program.Reg, file string, flag
 func (b *birth) needsProc() bool {
 	return b.spec.Process != nil && b.spec.Process.OOMScoreAdj != nil ||
 		b.spec.Linux != nil && len(b.spec.Linux.Sysctl) > 0 ||
-		b.shiftsClocks()
+		b.shiftsClocks() || b.hasLabels()
 }
 
 // swapBinary puts the runtime's binary, which this process still executes, behind

@@ -314,7 +314,9 @@ func (b *birth) shellPrivileges(field string) []string {
 		return []string{add + "--bounding-set=" + shellCaps(b.caps.bounding)}
 	case "/process/user":
 		groups := "--clear-groups"
-		if len(p.User.AdditionalGids) > 0 {
+		if b.keepsGroups() {
+			groups = "--keep-groups"
+		} else if len(p.User.AdditionalGids) > 0 {
 			groups = "--groups=" + strings.Trim(strings.Join(strings.Fields(fmt.Sprint(p.User.AdditionalGids)), ","), "[]")
 		}
 		return []string{fmt.Sprintf("%s--reuid=%d --regid=%d %s", add, p.User.UID, p.User.GID, groups)}

@@ -21,7 +21,7 @@ func (b *birth) fillTmpfs(m *mount) error {
 		return os.NewSyscallError("fsopen tmpfs", err)
 	}
 	defer unix.Close(fs)
-	for _, d := range m.opt.Data {
+	for _, d := range b.labelled("tmpfs", m.opt).Data {
 		if d.Flag {
 			err = unix.FsconfigSetFlag(fs, d.Key)
 		} else {

@@ -20,10 +20,6 @@ func unsupported(s *specs.Spec) []error {
 			faults = append(faults, fmt.Errorf("%s: not supported yet", pointer))
 		}
 	}
-	if p := s.Process; p != nil {
-		refuse("/process/apparmorProfile", p.ApparmorProfile != "")
-		refuse("/process/selinuxLabel", p.SelinuxLabel != "")
-	}
 	if !namespacesOf(s).private(unix.CLONE_NEWNS) {
 		need := func(pointer string, asked bool) {
 			if asked {
@@ -42,7 +38,6 @@ func unsupported(s *specs.Spec) []error {
 		}
 		refuse("/linux/seccomp", l.Seccomp != nil)
 		refuse("/linux/intelRdt", l.IntelRdt != nil)
-		refuse("/linux/mountLabel", l.MountLabel != "")
 	}
 	return faults
 }

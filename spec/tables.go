@@ -149,6 +149,9 @@ var MemoryPolicyFlags = []Value{
 	{string(specs.MpolFStaticNodes), unix.MPOL_F_STATIC_NODES},
 }
 
+// MountContexts are the mount options that carry a SELinux context (mount(8)).
+var MountContexts = []string{"context", "fscontext", "defcontext", "rootcontext"}
+
 // Personalities are the domains of linux.personality (personality(2)).
 var Personalities = []Value{
 	{string(specs.PerLinux), 0},

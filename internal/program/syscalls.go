@@ -44,6 +44,8 @@ func SyscallName(nr uintptr) string {
 		return "fchown"
 	case unix.SYS_FCHOWNAT:
 		return "fchownat"
+	case unix.SYS_FSETXATTR:
+		return "fsetxattr"
 	case unix.SYS_FSTATFS:
 		return "fstatfs"
 	case unix.SYS_FSCONFIG:

@@ -56,10 +56,11 @@ type Record struct {
 	Init    Process `json:"init"`    // zero until known
 	Cgroup  Cgroup  `json:"cgroup"`
 
-	OwnPids    bool `json:"ownPids"`    // it has a pid namespace of its own
-	NoPivot    bool `json:"noPivot"`    // its root is a chroot, not its mount namespace's root
-	HasProcess bool `json:"hasProcess"` // the configuration names a process
-	Terminal   bool `json:"terminal"`   // and wants a terminal for it
+	OwnPids    bool `json:"ownPids"`              // it has a pid namespace of its own
+	NoPivot    bool `json:"noPivot"`              // its root is a chroot, not its mount namespace's root
+	HasProcess bool `json:"hasProcess"`           // the configuration names a process
+	Terminal   bool `json:"terminal"`             // and wants a terminal for it
+	OldKeyring bool `json:"oldKeyring,omitempty"` // it has the session keyring of create's caller
 }
 
 // parse reads the state.json of the container called id.

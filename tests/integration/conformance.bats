@@ -45,8 +45,6 @@ rows() {
 	only_oci_mini 'the page is about it'
 	# A config that asks for each, by the row's first words.
 	declare -A ask=(
-		['`apparmorProfile`']='.process.apparmorProfile = "x"'
-		['`selinuxLabel`']='.process.selinuxLabel = "x"'
 		['`scheduler`']='.process.scheduler = {policy: "SCHED_OTHER", nice: 1}'
 		['`ioPriority`']='.process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 4}'
 		['`execCPUAffinity`']='.process.execCPUAffinity = {initial: "0"}'
@@ -55,7 +53,6 @@ rows() {
 		['`uidMappings`, `gidMappings` of a mount']='({containerID: 0, hostID: 1, size: 1} | [.]) as $m
 			| .mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind"], uidMappings: $m, gidMappings: $m}]'
 		['`namespaces` user by path']='.linux.namespaces += [{type: "user", path: "/proc/self/ns/user"}]'
-		['`mountLabel`']='.linux.mountLabel = "x"'
 		['`intelRdt`']='.linux.intelRdt = {closID: "x"}'
 		['`memoryPolicy`']='.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
 		['`seccomp`']='.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW"}'

@@ -273,3 +273,32 @@ sets() {
 	config '.linux.namespaces += [{type: "nonsense"}]'
 	refused nonsense create --bundle "$BUNDLE" "$ID.b"
 }
+
+@test "capabilities: an absent object is none, for exec with --process the container's" {
+	config 'del(.process.capabilities) | .process.noNewPrivileges = false'
+	inside_ok 'grep ^Cap /proc/self/status'
+	is "$(tr -d '\t' <<<"$OUT" | sort -u)" $'CapAmb:0000000000000000\nCapBnd:0000000000000000\nCapEff:0000000000000000\nCapInh:0000000000000000\nCapPrm:0000000000000000'
+	caps CAP_KILL
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	jq -n '{cwd: "/", args: ["grep", "^Cap", "/proc/self/status"], env: ["PATH=/bin"], user: {uid: 0, gid: 0}}' >"$T/process.json"
+	ok exec --process "$T/process.json" "$ID"
+	has "$OUT" $'CapEff:\t0000000000000020'
+	has "$OUT" $'CapBnd:\t0000000000000020'
+}
+
+@test "run.oci.keep_original_groups: the caller's groups in place of the config's" {
+	printf '#!/bin/sh\nexec setpriv --groups 4242,4243 "%s" "$@"\n' "$RUNTIME" >"$T/with_groups"
+	chmod +x "$T/with_groups"
+	RUNTIME=$T/with_groups
+	config '.process.user = {uid: 1000, gid: 1000, additionalGids: [7]}'
+	inside_ok 'grep ^Groups /proc/self/status'
+	is "${OUT// /}" $'Groups:\t7'
+	config '.annotations = {"run.oci.keep_original_groups": "1"}'
+	inside_ok 'grep ^Groups /proc/self/status'
+	is "$OUT" $'Groups:\t4242 4243 '
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	ok exec "$ID" grep ^Groups /proc/self/status
+	is "$OUT" $'Groups:\t4242 4243 '
+}
