@@ -246,7 +246,10 @@ func withCleanup(err, cleanup error) error {
 // finish tells the caller which process it is, the pid file last, and lets go of
 // the container.
 func (m *made) finish(r *request) error {
-	if err := m.announce(r.pidFile, r.pidfdSocket, "standard"); err != nil {
+	m.hooked = true // its poststop hooks run, whatever comes now
+	err := m.announce(r.pidFile, pidfdReceiver{"--pidfd-socket", r.pidfdSocket, "standard"},
+		pidfdReceiver{"annotation " + annotationPidfdReceiver, annotatedPath(m.spec, m.bundle, annotationPidfdReceiver), "standard"})
+	if err != nil {
 		return withCleanup(err, m.undo.unwind())
 	}
 	if !m.opt.wait {
@@ -259,7 +262,7 @@ func (m *made) finish(r *request) error {
 	m.child.Release()
 	init := process.ID(m.dir.Record.Init)
 	// The lock goes first: others may have to end a container that is never ready.
-	err := m.dir.Close()
+	err = m.dir.Close()
 	switch {
 	case m.notifier == nil:
 	case r.detach:

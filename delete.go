@@ -76,6 +76,12 @@ func remove(store *state.Store, id string, force bool) error {
 	default:
 		return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, status)
 	}
+	return destroy(dir)
+}
+
+// destroy removes what is left of a container whose first process has ended, and
+// runs its poststop hooks (runtime.md, "Lifecycle", steps 12 and 13).
+func destroy(dir *state.Dir) error {
 	if err := removeCgroup(dir.Record); err != nil {
 		return err
 	}
@@ -88,6 +94,15 @@ func remove(store *state.Store, id string, force bool) error {
 		runPoststop(dir.Record, s)
 	}
 	return nil
+}
+
+// abort ends and destroys a container one of whose hooks failed: the lifecycle goes on
+// with its end.
+func abort(dir *state.Dir) error {
+	if err := end(dir.Record); err != nil {
+		return err
+	}
+	return destroy(dir)
 }
 
 // end kills the first process and waits until it is gone.

@@ -149,7 +149,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 		return 0, err
 	}
 	started := func() error {
-		if err := b.announce(c.String("pid-file"), c.String("pidfd-socket"), "setns"); err != nil {
+		if err := b.announce(c.String("pid-file"), pidfdReceiver{"--pidfd-socket", c.String("pidfd-socket"), "setns"}); err != nil {
 			return err
 		}
 		undo.release()
@@ -166,12 +166,22 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	return code, err
 }
 
-// announce tells the caller which process it is: by its pidfd, sent under the name
-// that callers know, and by the pid file, for which others may be waiting.
-func (b *birth) announce(pidFile, pidfdSocket, name string) error {
-	if pidfdSocket != "" {
-		if err := terminal.SendFd(pidfdSocket, b.child.Pidfd, name); err != nil {
-			return fmt.Errorf("--pidfd-socket: %w", err)
+// pidfdReceiver is a socket that gets the process's pidfd.
+type pidfdReceiver struct {
+	asked  string // the flag or annotation
+	socket string // "" for none
+	name   string // what the message says, as callers know it
+}
+
+// announce tells the caller which process it is: by its pidfd, and by the pid file,
+// for which others may be waiting.
+func (b *birth) announce(pidFile string, receivers ...pidfdReceiver) error {
+	for _, to := range receivers {
+		if to.socket == "" {
+			continue
+		}
+		if err := terminal.SendFd(to.socket, b.child.Pidfd, to.name); err != nil {
+			return fmt.Errorf("%s: %w", to.asked, err)
 		}
 	}
 	if pidFile == "" {

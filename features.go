@@ -45,6 +45,7 @@ func supported() features.Features {
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &no}},
 			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
+		PotentiallyUnsafeConfigAnnotations: honouredAnnotations,
 		Annotations: map[string]string{
 			"io.github.oci-mini.version": version,
 			"io.github.oci-mini.commit":  commit,

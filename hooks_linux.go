@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -74,13 +73,10 @@ func (r *hookRun) one(kind hookKind, i int) error {
 	for _, to := range []struct {
 		annotation string
 		file       **os.File
-	}{{"run.oci.hooks.stdout", &runner.Stdout}, {"run.oci.hooks.stderr", &runner.Stderr}} {
-		name := r.spec.Annotations[to.annotation]
+	}{{annotationHookStdout, &runner.Stdout}, {annotationHookStderr, &runner.Stderr}} {
+		name := annotatedPath(r.spec, r.record.Bundle, to.annotation)
 		if name == "" {
 			continue
-		}
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(r.record.Bundle, name)
 		}
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 		if err != nil {
@@ -178,13 +174,13 @@ func runPoststop(r *state.Record, s *specs.Spec) {
 	}
 }
 
-// poststart runs the poststart hooks. If one fails, the container is stopped.
+// poststart runs the poststart hooks. If one fails, the caller is to end the
+// container.
 func poststart(dir *state.Dir, s *specs.Spec) error {
 	run := hookRun{record: dir.Record, spec: s, pid: dir.Record.Init.Pid}
 	for i := range hooksOf(s, hookPoststart) {
 		if err := run.one(hookPoststart, i); err != nil {
-			err = fmt.Errorf("/hooks/poststart/%d: %w", i, err)
-			return withCleanup(err, end(dir.Record))
+			return fmt.Errorf("/hooks/poststart/%d: %w", i, err)
 		}
 	}
 	return nil

@@ -86,7 +86,7 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 		}
 	}()
 	if err := runStartHooks(dir, s); err != nil {
-		return nil, withCleanup(err, end(dir.Record))
+		return nil, withCleanup(err, abort(dir))
 	}
 	conn, err := dial(dir)
 	if err != nil {
@@ -108,7 +108,10 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 		}
 		return nil, &stepFailure{plan.Step{Field: "/process/args", Words: "execute"}, f}
 	}
-	return notifier, poststart(dir, s)
+	if err := poststart(dir, s); err != nil {
+		return notifier, withCleanup(err, abort(dir))
+	}
+	return notifier, nil
 }
 
 // socketPath names start.sock through the open directory: a socket's address has

@@ -76,6 +76,21 @@ need_python() {
 	has "$OUT" 'name standard'
 }
 
+@test "annotations: run.oci.pidfd_receiver gets the first process's pidfd, exec sends none" {
+	need_python
+	config '.annotations = {"run.oci.pidfd_receiver": "socket"}'
+	args sleep 60
+	receiver "$BUNDLE/socket"
+	silent create --bundle "$BUNDLE" "$ID"
+	got
+	is "$OUT" $'name standard\ndescriptors 1\nmore b\'\'\npid '"$(init_pid "$ID")"
+	# Nobody listens any more: an exec must not notice.
+	ok exec "$ID" true
+	refused "annotation run.oci.pidfd_receiver: connect $BUNDLE/socket" create --bundle "$BUNDLE" "$ID.b"
+	ok delete --force "$ID"
+	nothing_left
+}
+
 @test "--pidfd-socket: a pid namespace that is joined, the process is the container's" {
 	need_python
 	args sleep 60
