@@ -33,32 +33,36 @@ func flagNames(name string, aliases []string) []string {
 	return append(names, aliases...)
 }
 
-// quickFlags wraps flags. One of another type stays as it is.
+// quickFlags wraps flags.
 func quickFlags(flags []cli.Flag) []cli.Flag {
 	quick := make([]cli.Flag, len(flags))
 	for i, f := range flags {
-		switch f := f.(type) {
-		case *cli.BoolFlag:
-			quick[i] = boolFlag{f}
-		case *cli.StringFlag:
-			quick[i] = stringFlag{f}
-		case *cli.IntFlag:
-			quick[i] = intFlag{f}
-		case *cli.Int64Flag:
-			quick[i] = int64Flag{f}
-		case *cli.Uint64Flag:
-			quick[i] = uint64Flag{f}
-		case *cli.GenericFlag:
-			quick[i] = genericFlag{f}
-		case *cli.DurationFlag:
-			quick[i] = durationFlag{f}
-		case *cli.StringSliceFlag:
-			quick[i] = stringSliceFlag{f}
-		case *cli.Int64SliceFlag:
-			quick[i] = int64SliceFlag{f}
-		default:
-			quick[i] = f
-		}
+		quick[i] = quickFlag(f)
 	}
 	return quick
+}
+
+// quickFlag wraps a flag. One of another type stays as it is.
+func quickFlag(f cli.Flag) cli.Flag {
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		return boolFlag{f}
+	case *cli.StringFlag:
+		return stringFlag{f}
+	case *cli.IntFlag:
+		return intFlag{f}
+	case *cli.Int64Flag:
+		return int64Flag{f}
+	case *cli.Uint64Flag:
+		return uint64Flag{f}
+	case *cli.GenericFlag:
+		return genericFlag{f}
+	case *cli.DurationFlag:
+		return durationFlag{f}
+	case *cli.StringSliceFlag:
+		return stringSliceFlag{f}
+	case *cli.Int64SliceFlag:
+		return int64SliceFlag{f}
+	}
+	return f
 }
