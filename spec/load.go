@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // ConfigName is the name of the configuration in a bundle (runtime-spec,
@@ -29,7 +30,7 @@ func Load(bundle, configName string) (*specs.Spec, []byte, error) {
 	if name == "" || name == ConfigName {
 		name = filepath.Join(bundle, ConfigName)
 	}
-	raw, err := os.ReadFile(name)
+	raw, err := rawfile.Read(name)
 	if err != nil {
 		return nil, nil, err
 	}

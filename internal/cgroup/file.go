@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // openAt opens a file of the cgroup behind dirfd. The name may come from a
@@ -25,16 +27,9 @@ func openAt(dirfd int, name string, flags int) (int, error) {
 	}
 }
 
-// readFile is os.ReadFile for small files of the kernel, without the poller
-// that package os would start for them.
 func readFile(path string) (string, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", pathError("open", path, err)
-	}
-	defer unix.Close(fd)
-	text, err := readAll(fd)
-	return text, pathError("read", path, err)
+	data, err := rawfile.Read(path)
+	return string(data), err
 }
 
 // readAt returns the whole content of a file.
@@ -48,22 +43,8 @@ func readAt(dirfd int, name string) (string, error) {
 }
 
 func readAll(fd int) (string, error) {
-	var buf [4096]byte
-	n, err := readOnce(fd, buf[:])
-	if err != nil || n == 0 {
-		return "", err
-	}
-	text := append([]byte(nil), buf[:n]...)
-	for {
-		n, err := readOnce(fd, buf[:])
-		if err != nil {
-			return "", err
-		}
-		if n == 0 {
-			return string(text), nil
-		}
-		text = append(text, buf[:n]...)
-	}
+	data, err := rawfile.ReadFd(fd)
+	return string(data), err
 }
 
 func readOnce(fd int, buf []byte) (int, error) {

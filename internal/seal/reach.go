@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // self is the file that this process executes. It is resolved by the kernel
@@ -122,7 +124,7 @@ const overflowUID = 65534
 // inUserNS tells whether this process is in a user namespace other than the
 // initial one, which alone maps every id.
 func inUserNS() (bool, error) {
-	data, err := os.ReadFile("/proc/self/uid_map")
+	data, err := rawfile.Read("/proc/self/uid_map")
 	if err != nil {
 		return false, err
 	}

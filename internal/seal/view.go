@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // View is the running binary seen through a read-only mount that is attached
@@ -109,7 +110,7 @@ func (v *View) read() error {
 // readLayout fills struct prctl_mm_map with what is so already: only the
 // executable file is to change.
 func (v *View) readLayout() error {
-	stat, err := os.ReadFile("/proc/self/stat")
+	stat, err := rawfile.Read("/proc/self/stat")
 	if err != nil {
 		return err
 	}
