@@ -52,7 +52,7 @@ const (
 // a list of any length, and rules before one that matches everything are left
 // out: the verifier refuses code that cannot be reached.
 //
-// Every comparison loads its number anew. Kept in a register, the verifier would
+// Every rule loads its numbers anew. Kept in a register, the verifier would
 // remember for the rest of the program that it was equal once, and walk the
 // rest again for each such memory: work that grows with the square of the list.
 func compile(rules []rule) []insn {
@@ -78,9 +78,19 @@ func compile(rules []rule) []insn {
 				insn{opIfNot, scratch, 0, int32(uint32(r.major))})
 		}
 		if r.minor != wildcard {
-			prog = append(prog,
-				insn{opLoad, r1<<4 | scratch, atMinor, 0},
-				insn{opIfNot, scratch, 0, int32(uint32(r.minor))})
+			prog = append(prog, insn{opLoad, r1<<4 | scratch, atMinor, 0})
+			// Neighbours that differ in the minor number alone are one rule with
+			// several: at any but the last of them, the effect comes next.
+			others := 0
+			for i-others > 0 && r.differsInMinor(&rules[i-others-1]) && others < maxMinors {
+				others++
+			}
+			for n := others; n > 0; n-- {
+				minor := rules[i-n].minor
+				prog = append(prog, insn{opIfEqual, scratch, int16(n), int32(uint32(minor))})
+			}
+			prog = append(prog, insn{opIfNot, scratch, 0, int32(uint32(r.minor))})
+			i -= others
 		}
 		if r.allow {
 			prog = append(prog,
@@ -94,12 +104,22 @@ func compile(rules []rule) []insn {
 		}
 		prog = append(prog, verdict(r.allow)...)
 		for j := start; j < len(prog); j++ {
-			if op := prog[j].code; op == opIfNot || op == opIfEqual {
+			// What has no target yet goes to the next rule.
+			if op := prog[j].code; (op == opIfNot || op == opIfEqual) && prog[j].off == 0 {
 				prog[j].off = int16(len(prog) - j - 1)
 			}
 		}
 	}
 	return append(prog, verdict(false)...)
+}
+
+// maxMinors bounds how many rules become one: jumps have 16 bits.
+const maxMinors = 4096
+
+// differsInMinor tells whether two rules say the same of two devices of one driver.
+func (r *rule) differsInMinor(other *rule) bool {
+	return other.allow == r.allow && other.kind == r.kind && other.major == r.major &&
+		other.access == r.access && other.minor != wildcard
 }
 
 // verdict ends the program: 1 allows, 0 is EPERM.
