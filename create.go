@@ -294,7 +294,7 @@ func (b *birth) record() *state.Record {
 		ID: b.id, Bundle: b.bundle, Rootfs: b.rootfs, Created: time.Now().UTC(), Owner: uint32(b.host.euid),
 		OCIVersion: specs.Version, Annotations: b.spec.Annotations, Phase: state.Creating, HasProcess: b.spec.Process != nil,
 		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID), NoPivot: b.chroots(),
-		OldKeyring: b.opt.noNewKeyring,
+		OldKeyring: b.opt.noNewKeyring, NoHooks: b.spec.Hooks == nil,
 	}
 	if b.cgroups != nil {
 		rec.Cgroup.Manager = "cgroupfs"

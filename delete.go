@@ -86,7 +86,7 @@ func destroy(dir *state.Dir) error {
 		return err
 	}
 	// Read before the entry goes; a config that cannot be read has no hooks to run.
-	s, _ := containerSpec(dir)
+	s, _ := hookSpec(dir)
 	if err := dir.Remove(); err != nil {
 		return err
 	}

@@ -224,6 +224,15 @@ func containerSpec(dir *state.Dir) (*specs.Spec, error) {
 	return spec.Parse(dir.Path+"/"+spec.ConfigName, raw)
 }
 
+// hookSpec is the config for the hooks that it may have. One without any need not be
+// read, which is most of what start and delete would do.
+func hookSpec(dir *state.Dir) (*specs.Spec, error) {
+	if dir.Record.NoHooks {
+		return &specs.Spec{}, nil
+	}
+	return containerSpec(dir)
+}
+
 // execProcess is the process to execute: that of --process, or the config's own
 // with what the flags change.
 func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) {

@@ -72,7 +72,7 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 	if !dir.Record.HasProcess {
 		return nil, errors.New("/process: required to start: the config has no process")
 	}
-	s, err := containerSpec(dir)
+	s, err := hookSpec(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -179,8 +179,6 @@ func (b *birth) waitForStart() plan.Step {
 			socket := 3 + b.opt.preserveFds
 			a.Call(program.Discard, unix.SYS_DUP3, program.Const(b.startFd), program.Const(socket), program.Const(unix.O_CLOEXEC)).Note("start.sock").Tolerate(unix.EINVAL)
 			a.Call(program.Discard, unix.SYS_CLOSE_RANGE, program.Const(socket+1), program.Const(uint32(1<<32-1)), program.Const(0)).Note("all but start.sock")
-
-			a.Trim()
 
 			again, connected := a.NewLabel(), a.NewLabel()
 			conn, n := a.Reg(), a.Reg()

@@ -45,11 +45,7 @@ func (d *Dir) reload() error {
 // Save replaces state.json by the Record. Whenever it is interrupted, readers
 // find the old one or the new one. The lock must be held.
 func (d *Dir) Save() error {
-	data, err := d.Record.render()
-	if err == nil {
-		err = d.replace(data)
-	}
-	if err != nil {
+	if err := d.replace(d.Record.render()); err != nil {
 		return fmt.Errorf("container %q: save state: %w", d.name, err)
 	}
 	return nil

@@ -61,6 +61,10 @@ type Record struct {
 	HasProcess bool `json:"hasProcess"`           // the configuration names a process
 	Terminal   bool `json:"terminal"`             // and wants a terminal for it
 	OldKeyring bool `json:"oldKeyring,omitempty"` // it has the session keyring of create's caller
+
+	// NoHooks says that the configuration has no hooks, which spares the commands
+	// after create the reading of it.
+	NoHooks bool `json:"noHooks,omitempty"`
 }
 
 // parse reads the state.json of the container called id.
@@ -80,14 +84,4 @@ func parse(data []byte, id string) (*Record, error) {
 		return nil, fmt.Errorf("unknown phase %q", rec.Phase)
 	}
 	return rec, nil
-}
-
-// render is the opposite of parse.
-func (rec *Record) render() ([]byte, error) {
-	rec.Version = Version
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return nil, err
-	}
-	return append(data, '\n'), nil
 }

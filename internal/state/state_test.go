@@ -149,10 +149,7 @@ func TestFormat(t *testing.T) {
 	rec := record("web")
 	rec.Init, rec.Phase = Process{43, 44}, Ready
 	rec.OwnPids, rec.HasProcess, rec.Terminal = true, true, true
-	data, err := rec.render()
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := rec.render()
 	const want = `{"version":1,"ociVersion":"1.3.0","id":"web","bundle":"/b","rootfs":"/b/rootfs",` +
 		`"created":"2026-01-02T03:04:05.678901234Z","owner":1000,"annotations":{"a.b":"c"},"phase":"ready",` +
 		`"creator":{"pid":42,"startTime":1234567890123456789},"init":{"pid":43,"startTime":44},` +
@@ -346,10 +343,7 @@ func TestNotExist(t *testing.T) {
 func TestBroken(t *testing.T) {
 	s := Open(t.TempDir())
 	good := record("x")
-	valid, err := good.render()
-	if err != nil {
-		t.Fatal(err)
-	}
+	valid := good.render()
 	for name, tc := range map[string]struct {
 		state *string
 		want  string

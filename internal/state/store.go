@@ -39,10 +39,6 @@ func (s *Store) Create(rec *Record, config []byte) (*Dir, error) {
 	if err := ValidID(rec.ID); err != nil {
 		return nil, err
 	}
-	data, err := rec.render()
-	if err != nil {
-		return nil, fmt.Errorf("container %q: %s: %w", rec.ID, stateFile, err)
-	}
 	root, err := s.makeRoot()
 	if err != nil {
 		return nil, err
@@ -55,7 +51,7 @@ func (s *Store) Create(rec *Record, config []byte) (*Dir, error) {
 	}
 	err = writeFile(fd, configFile, config, false)
 	if err == nil {
-		err = writeFile(fd, stateFile, data, true)
+		err = writeFile(fd, stateFile, rec.render(), true)
 	}
 	if err == nil {
 		err = rename(root, temp, rec.ID)
