@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -278,33 +279,39 @@ func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 	}
 }
 
+// heedEvery is how long a signal may wait until it ends a creation.
+const heedEvery = 20 * time.Millisecond
+
 // next waits for init, and ends it if a signal comes meanwhile: nothing bounds how
-// long a mount may take.
+// long a mount may take. It looks for signals between waits rather than from another
+// goroutine, because most waits are over before that would have begun.
 func (b *birth) next() (program.Event, error) {
-	done, watched := make(chan struct{}), make(chan os.Signal, 1)
-	go func() {
-		defer close(watched)
-		select {
-		case sig := <-b.interrupt:
-			watched <- sig
+	for {
+		if err := b.interrupted(); err != nil {
 			_ = b.child.Kill()
-		case <-done:
+			return program.Event{}, err
 		}
-	}()
-	event, err := b.child.Next()
-	close(done)
-	if sig, interrupted := <-watched; interrupted {
-		return event, errInterrupted{sig}
+		event, happened, err := b.child.Poll(heedEvery)
+		if happened || err != nil {
+			return event, err
+		}
 	}
-	return event, err
 }
 
-// do executes one step of the runtime, unless a signal has come meanwhile.
-func (b *birth) do(s *plan.Step, undo *undoStack) error {
+// interrupted returns an error if a signal has come.
+func (b *birth) interrupted() error {
 	select {
 	case sig := <-b.interrupt:
 		return errInterrupted{sig}
 	default:
+		return nil
+	}
+}
+
+// do executes one step of the runtime, unless a signal has come meanwhile.
+func (b *birth) do(s *plan.Step, undo *undoStack) error {
+	if err := b.interrupted(); err != nil {
+		return err
 	}
 	back, err := s.Do()
 	if back != nil {
@@ -330,8 +337,9 @@ func (b *birth) cloneOptions() program.Options {
 		// cgroup as well; see enterPids.
 		opt.CgroupFd = -1
 	}
-	opt.Prepare = b.prepareThread
-	opt.Restore = b.restoreThread
+	if b.cloneOn != nil || b.cgroup != nil && b.cgroup.HasV1() {
+		opt.Prepare, opt.Restore = b.prepareThread, b.restoreThread
+	}
 	return opt
 }
 

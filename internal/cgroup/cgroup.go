@@ -120,6 +120,11 @@ func (c *Cgroup) UnifiedFd() int {
 	return -1
 }
 
+// HasV1 tells whether there is a version 1 directory, which [Cgroup.EnterThread] is for.
+func (c *Cgroup) HasV1() bool {
+	return slices.ContainsFunc(c.dirs, func(d openDir) bool { return !d.Hierarchy.Unified })
+}
+
 // unified returns the version 2 directory or nil.
 func (c *Cgroup) unified() *openDir {
 	for i := range c.dirs {

@@ -26,6 +26,7 @@ type Assembler struct {
 	step    int
 	notes   bool // notes go into the arena, for failures reported to a peer
 	forks   bool // there is an opFork already
+	mem     *workspace
 	err     error
 }
 
@@ -44,11 +45,11 @@ type fixup struct {
 // NewAssembler returns an empty Program's assembler.
 func NewAssembler() *Assembler {
 	a := &Assembler{
-		code:    make([]instr, 0, 256),
-		origin:  make([]Origin, 0, 256),
-		arena:   make([]byte, 0, 16<<10),
+		origin:  make([]Origin, 0, 512),
 		strings: make(map[string]Arg, 128),
 	}
+	a.mem, a.err = newWorkspace()
+	a.code, a.arena = a.mem.slices()
 	for i := range a.free {
 		a.free[i] = true
 	}
@@ -338,15 +339,6 @@ func (a *Assembler) CloseOthers(first, keep int) {
 	a.emit(opCloseOthers, Discard, noCall, []Arg{Const(first), Const(keep)})
 }
 
-// Trim gives the memory of the Go heap back, but for the stack that the child
-// interprets on, which may lie in it. The child reads nothing of the heap; but
-// once the parent is gone, its copy is the child's alone, and a process that
-// waits for long should be small. A failure does no harm and is ignored.
-func (a *Assembler) Trim() {
-	start, end := heapWindow()
-	a.emit(opTrim, Discard, noCall, []Arg{Const(start), Const(end)})
-}
-
 // Exit ends the process without an error.
 func (a *Assembler) Exit(status int) { a.emit(opExit, Discard, noCall, []Arg{Const(status)}) }
 
@@ -369,5 +361,5 @@ func (a *Assembler) Finish() (*Program, error) {
 	// The end of the array is reached only by a Program that forgot to end.
 	a.emit(opFail, Discard, noCall, []Arg{Const(int(unix.ENOEXEC))})
 	a.origin[len(a.origin)-1].Note = "end of program"
-	return newProgram(a.code, a.origin, a.arena, a.pointer)
+	return newProgram(a.mem, a.code, a.origin, a.arena, a.pointer)
 }

@@ -14,16 +14,22 @@ type cloneArgs struct {
 	setTID, setTIDSize, cgroup                    uint64
 }
 
-// pageSize is enough of a page for [Assembler.Trim]: madvise(2) rounds lengths up
-// and wants addresses aligned; the heap's chunk is aligned to any page size, and
-// with larger pages than this the call fails, which does no harm.
-const pageSize = 4096
-
 // noDescriptor is the operand of opCloseOthers that stands for none.
 const noDescriptor = ^uintptr(0)
 
 // fork clones the calling thread and interprets the code in the clone. It
 // returns in the parent only, where the kernel has put the pidfd.
+//
+// All signals are blocked around the clone: a signal handler in the child would be
+// Go code. Nothing between the two calls that change the mask can move the
+// goroutine to another thread, for it is scheduled only where a function is entered
+// that may split its stack.
+//
+// The child does not get the Go heap, from heap to heapEnd, of which it reads
+// nothing (MADV_DONTFORK): neither side then pays for a copy of what the parent
+// writes next. The stack lies in there, and stays around this frame, which is within
+// two pages above regs, as those of its callees are below: twice as much stays. For
+// other forks, of package syscall, all is as before afterwards.
 //
 // Everything below the clone3 runs without a Go runtime; see the package
 // comment for the rules. What they mean here: every variable is declared before
@@ -34,7 +40,7 @@ const noDescriptor = ^uintptr(0)
 //go:noinline
 //go:norace
 //go:nocheckptr
-func fork(ca *cloneArgs, pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *report, sync uintptr) (pid uintptr, err syscall.Errno) {
+func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *report, sync, heap, heapEnd, page uintptr) (pid uintptr, err syscall.Errno) {
 	var (
 		regs   [numRegs]uintptr
 		args   [6]uintptr
@@ -46,13 +52,21 @@ func fork(ca *cloneArgs, pidfd *int32, code unsafe.Pointer, count uintptr, arena
 		value  uintptr
 		peer   uintptr // descriptor for failures after opReportTo, plus one
 		size   uintptr
+		mask   = ^uint64(0)
+		ca     = &rep.clone
 	)
 
 	// An address may become a number only here: the caller's frame moves when its
 	// stack grows, and this frame's prologue was the last chance to.
 	ca.pidfd = uint64(uintptr(unsafe.Pointer(pidfd)))
+	value = uintptr(unsafe.Pointer(&regs))&^(page-1) - 4*page
+	syscall.RawSyscall6(unix.SYS_MADVISE, heap, heapEnd-heap, unix.MADV_DONTFORK, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_MADVISE, value, 9*page, unix.MADV_DOFORK, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), uintptr(unsafe.Pointer(&mask)), 8, 0, 0)
 	pid, _, err = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0, 0, 0, 0)
 	if err != 0 || pid != 0 {
+		syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
+		syscall.RawSyscall6(unix.SYS_MADVISE, heap, heapEnd-heap, unix.MADV_DOFORK, 0, 0, 0)
 		return pid, err
 	}
 
@@ -202,21 +216,6 @@ func fork(ca *cloneArgs, pidfd *int32, code unsafe.Pointer, count uintptr, arena
 			if err != 0 {
 				goto fail
 			}
-
-		case opTrim:
-			// The frame lies within two pages above regs, those of its callees
-			// within two below; twice as much stays.
-			value = uintptr(unsafe.Pointer(&regs))&^(pageSize-1) - 4*pageSize
-			size = value + 9*pageSize
-			if value < args[0] || value >= args[1] {
-				value, size = args[1], args[1]
-			}
-			if size > args[1] {
-				size = args[1]
-			}
-			syscall.RawSyscall6(unix.SYS_MADVISE, args[0], value-args[0], unix.MADV_DONTNEED, 0, 0, 0)
-			syscall.RawSyscall6(unix.SYS_MADVISE, size, args[1]-size, unix.MADV_DONTNEED, 0, 0, 0)
-			size = 0
 
 		default: // opExit
 			rep.state = stateExited

@@ -26,7 +26,6 @@ const (
 	opFork                      // go on in a child with CLONE_PARENT, in cgroup args[1]; publish its pid in slot args[0]
 	opFail                      // fail with errno args[0]
 	opCloseOthers               // close all descriptors from args[0] up but args[1] and the sync socket
-	opTrim                      // drop the memory from args[0] to args[1], but for the stack
 	opExit                      // exit with status args[0]
 )
 

@@ -1,11 +1,9 @@
 package program
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"runtime"
-	"sync"
 	"syscall"
 	"unsafe"
 
@@ -14,40 +12,13 @@ import (
 
 // Program is code ready to be launched any number of times.
 //
-// Its instructions and its arena lie in a mapping of their own, not in the Go
-// heap: so a child that waits for long can give the heap back ([Assembler.Trim]).
+// Its instructions and its arena lie in a mapping of their own: the child does not
+// have the Go heap.
 type Program struct {
 	code   []instr
 	origin []Origin
 	arena  []byte
-}
-
-func newProgram(code []instr, origin []Origin, arena []byte, relocs []reloc) (*Program, error) {
-	codeSize := uintptr(len(code)) * unsafe.Sizeof(instr{})
-	size := codeSize + uintptr(len(arena))
-	base, err := unix.MmapPtr(-1, 0, nil, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return nil, fmt.Errorf("program: %w", os.NewSyscallError("mmap", err))
-	}
-	p := &Program{
-		code:   unsafe.Slice((*instr)(base), len(code)),
-		origin: origin,
-		arena:  unsafe.Slice((*byte)(unsafe.Add(base, codeSize)), len(arena)),
-	}
-	copy(p.code, code)
-	copy(p.arena, arena)
-	start := uint64(uintptr(base) + codeSize)
-	for _, r := range relocs {
-		binary.NativeEndian.PutUint64(p.arena[r.at:], start+uint64(r.to))
-	}
-	runtime.AddCleanup(p, func(m mapping) { _ = unix.MunmapPtr(m.base, m.size) }, mapping{base, size})
-	return p, nil
-}
-
-// mapping is memory to be unmapped.
-type mapping struct {
-	base unsafe.Pointer
-	size uintptr
+	mem    *workspace // which the slices lie in
 }
 
 // heapChunk is the unit in which the Go runtime reserves address space for its heap
@@ -90,11 +61,6 @@ type Options struct {
 const namespaceFlags = unix.CLONE_NEWCGROUP | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWNS |
 	unix.CLONE_NEWPID | unix.CLONE_NEWTIME | unix.CLONE_NEWUSER | unix.CLONE_NEWUTS
 
-// launching keeps the child of one launch from inheriting the child's end of
-// another's socket pair, which would hide the end of that child. Two children
-// could even hold each other's parent ends and never see the parent die.
-var launching sync.Mutex
-
 // Launch clones a process and has it interpret the Program. The process is a
 // child of the calling one; it sees end-of-file at its next sync point if the
 // caller dies.
@@ -123,8 +89,13 @@ func (p *Program) Launch(opt Options) (*Child, error) {
 
 // launch fills the Child. An error with Pid set means that there is a process.
 func (c *Child) launch(opt Options) error {
-	launching.Lock()
-	defer launching.Unlock()
+	// The lock keeps the child of one launch from inheriting the child's end of
+	// another's socket pair, which would hide the end of that child; two children
+	// could even hold each other's parent ends and never see the parent die. It is
+	// the lock of package syscall's own forks, which must not come while the heap is
+	// kept from being copied.
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
@@ -132,7 +103,8 @@ func (c *Child) launch(opt Options) error {
 	c.sync = pair[0]
 	defer unix.Close(pair[1])
 
-	ca := &cloneArgs{
+	ca := &c.rep.clone // the child uses it again, and has no heap
+	*ca = cloneArgs{
 		flags:      opt.Flags | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
 		exitSignal: uint64(unix.SIGCHLD),
 	}
@@ -141,6 +113,9 @@ func (c *Child) launch(opt Options) error {
 		ca.cgroup = uint64(opt.CgroupFd)
 	}
 
+	if opt.Prepare == nil && opt.Restore == nil {
+		return c.clone(pair)
+	}
 	runtime.LockOSThread()
 	if opt.Prepare != nil {
 		if err := opt.Prepare(); err != nil {
@@ -148,7 +123,7 @@ func (c *Child) launch(opt Options) error {
 			return err
 		}
 	}
-	err = c.clone(ca, pair)
+	err = c.clone(pair)
 	if opt.Restore != nil {
 		if rerr := opt.Restore(); rerr != nil {
 			if err != nil {
@@ -161,24 +136,13 @@ func (c *Child) launch(opt Options) error {
 	return err
 }
 
-// clone blocks every signal on this thread, forks, and restores the mask: a
-// signal handler in the child would be Go code, and a preemption signal between
-// the clone and the interpreter would be one.
-func (c *Child) clone(ca *cloneArgs, pair [2]int) error {
-	var (
-		pidfd    int32 = -1
-		all, old       = ^uint64(0), uint64(0)
-		p              = c.program
-	)
-	sigmask := func(set, old *uint64) {
-		syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK,
-			uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
-	}
+func (c *Child) clone(pair [2]int) error {
+	var pidfd int32 = -1
+	p := c.program
 	c.rep.closeFirst = uint64(pair[0])
-	sigmask(&all, &old)
-	pid, errno := fork(ca, &pidfd, unsafe.Pointer(unsafe.SliceData(p.code)), uintptr(len(p.code)),
-		uintptr(unsafe.Pointer(unsafe.SliceData(p.arena))), c.rep, uintptr(pair[1]))
-	sigmask(&old, nil)
+	heap, heapEnd := heapWindow()
+	pid, errno := fork(&pidfd, unsafe.Pointer(unsafe.SliceData(p.code)), uintptr(len(p.code)),
+		uintptr(unsafe.Pointer(unsafe.SliceData(p.arena))), c.rep, uintptr(pair[1]), heap, heapEnd, uintptr(os.Getpagesize()))
 	runtime.KeepAlive(p)
 	if errno != 0 {
 		return os.NewSyscallError("clone3", errno)

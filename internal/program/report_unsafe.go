@@ -36,6 +36,7 @@ type report struct {
 	token      byte
 	_          [3]byte
 	closeFirst uint64 // set by the parent: its end of the socket, which the child closes
+	clone      cloneArgs
 	peer       [2]uint32
 	values     [numValues]uint64
 	message    [messageSize]byte

@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -39,39 +40,55 @@ type Event struct {
 //
 // After Started or Exited, Next says the same again.
 func (c *Child) Next() (Event, error) {
+	event, _, err := c.next(nil)
+	return event, err
+}
+
+// Poll is [Child.Next] for a caller that has to look elsewhere from time to time:
+// happened is false if there was nothing before the timeout.
+func (c *Child) Poll(timeout time.Duration) (event Event, happened bool, err error) {
+	limit := unix.NsecToTimespec(timeout.Nanoseconds())
+	return c.next(&limit)
+}
+
+func (c *Child) next(timeout *unix.Timespec) (event Event, happened bool, err error) {
 	for {
 		pidfd, err := c.follow()
 		if err != nil {
-			return Event{}, err
+			return Event{}, false, err
 		}
 		fds := []unix.PollFd{
 			{Fd: int32(c.sync), Events: unix.POLLIN},
 			{Fd: int32(pidfd), Events: unix.POLLIN},
 		}
-		if _, err := unix.Ppoll(fds, nil, nil); err == unix.EINTR {
+		if n, err := unix.Ppoll(fds, timeout, nil); err == unix.EINTR {
 			continue
 		} else if err != nil {
-			return Event{}, os.NewSyscallError("ppoll", err)
+			return Event{}, false, os.NewSyscallError("ppoll", err)
+		} else if n == 0 {
+			return Event{}, false, nil
 		}
 		if now, err := c.follow(); err != nil {
-			return Event{}, err
+			return Event{}, false, err
 		} else if fds[0].Revents == 0 && now != pidfd {
 			continue // it was the end of the process that forked
 		}
 		// A dying process closes its descriptors before its pidfd tells, so that
 		// silence on the socket means that another process has the child's end.
 		if fds[0].Revents == 0 {
-			return c.end()
+			event, err = c.end()
+			return event, true, err
 		}
 		var token [1]byte
 		switch n, err := unix.Read(c.sync, token[:]); {
 		case err == unix.EINTR:
 		case n == 1:
-			return Event{Token: token[0]}, nil
+			return Event{Token: token[0]}, true, nil
 		case err != nil && err != unix.ECONNRESET: // the latter: it died before it read our answer
-			return Event{}, os.NewSyscallError("read", err)
+			return Event{}, false, os.NewSyscallError("read", err)
 		default:
-			return c.end()
+			event, err = c.end()
+			return event, true, err
 		}
 	}
 }
