@@ -141,7 +141,11 @@ over() {
 		done
 		settled list
 		rt state "$ID"
-		like "$OUT" '"status": "(created|stopped)"'
+		if (($(<"$T/create.code") == 0)); then
+			like "$OUT" '"status": "(created|stopped)"'
+		else # killed when it was on record and not yet waiting: nothing is left of it
+			has "$ERR" 'does not exist'
+		fi
 		over
 	done
 	nothing_left
