@@ -9,6 +9,8 @@
 #   OCI_TEST_SHARED_HOST=1
 #                    others make cgroups on this host at the same time: only
 #                    cgroups named after the test's container count as left over
+#   OCI_TEST_PATIENCE=N
+#                    this host is N times slower than others: wait that much longer
 #
 # A test sees
 #   ID               a container id that no other test uses
@@ -20,6 +22,7 @@ REPO=$(cd "${BATS_TEST_DIRNAME:-.}/../.." && pwd)
 RUNTIME=${RUNTIME:-$REPO/oci-mini}
 OCI_TEST_TMP=${OCI_TEST_TMP:-${BATS_RUN_TMPDIR:-${BATS_TMPDIR:-/tmp}}}
 SHARED=$OCI_TEST_TMP/shared
+PATIENCE=${OCI_TEST_PATIENCE:-1}
 
 # ---------------------------------------------------------------- verdicts
 
@@ -61,6 +64,7 @@ wait_for() {
 		limit=$2
 		shift 2
 	fi
+	limit=$((limit * PATIENCE))
 	end=$((${EPOCHREALTIME/[.,]/} + limit * 1000000))
 	until "$@"; do
 		((${EPOCHREALTIME/[.,]/} < end)) || fail "not within $limit s: $*" || return 1
@@ -90,7 +94,7 @@ rt() {
 # rt_stdin ARG...: rt with the caller's standard input.
 rt_stdin() {
 	STATUS=0
-	OCI_TEST_MARK=$MARK timeout --foreground -k 2 "${RT_TIMEOUT:-30}" \
+	OCI_TEST_MARK=$MARK timeout --foreground -k $((2 * PATIENCE)) "${RT_TIMEOUT:-$((30 * PATIENCE))}" \
 		"$RUNTIME" --root "$ROOT" "$@" >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
 	OUT=$(tr -d '\0' <"$T/out")
 	ERR=$(tr -d '\0' <"$T/err")
@@ -269,7 +273,7 @@ marked() {
 # systemd starts and stops meanwhile is no concern: its units are not in the
 # picture, and a cgroup that has gone is not left behind.
 same_picture() {
-	local left='' end=$((${EPOCHREALTIME/[.,]/} + 2000000))
+	local left='' end=$((${EPOCHREALTIME/[.,]/} + 2000000 * PATIENCE))
 	until ((${EPOCHREALTIME/[.,]/} > end)); do
 		picture >"$T.after"
 		cmp -s "$T.before" "$T.after" && return 0
