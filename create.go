@@ -196,7 +196,7 @@ func (r *request) create() (_ *made, err error) {
 	signals.Wait()
 	b.signals, b.interrupt = signals, signals.C()
 	if !r.detach { // while the first process works, the runtime has time
-		b.launched = signals.CatchStandard
+		b.launched = signals.CatchUsual
 	}
 	undo := &undoStack{}
 	defer func() {

@@ -132,7 +132,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 		b.opened = append(b.opened, view.Fd())
 	}
 	if !detach {
-		b.launched = signals.CatchStandard
+		b.launched = signals.CatchUsual
 	}
 
 	undo := &undoStack{}

@@ -38,10 +38,10 @@ var runCommand = &cli.Command{
 	},
 }
 
-// realTimeDelay is when a foreground run begins to forward real-time signals, which
-// nobody sends to a program that has only just started. Registering them takes
-// half a millisecond, which a container that has ended by then need not pay.
-const realTimeDelay = 10 * time.Millisecond
+// rareDelay is when a foreground run begins to forward the signals that nobody sends
+// to a program that has only just started. Registering them takes nearly a
+// millisecond, which a container that has ended by then need not pay.
+const rareDelay = 10 * time.Millisecond
 
 // foreground runs a container and stays until it ends. Its exit status becomes
 // ours: that of the process, or 128 plus the number of the signal that killed it.
@@ -88,7 +88,7 @@ func (b *birth) attend(started func() error) (code int, err error) {
 	}
 	defer unix.Close(pidfd)
 	b.signals.Forward(func(sig unix.Signal) { _ = unix.PidfdSendSignal(pidfd, sig, nil, 0) })
-	time.AfterFunc(realTimeDelay, b.signals.CatchRealTime)
+	time.AfterFunc(rareDelay, b.signals.CatchRest)
 
 	var session *terminal.Session
 	if b.master != nil {

@@ -83,7 +83,8 @@ func foreground() {
 		fatalf("pty: %v", err)
 	}
 	signals := Catch()
-	signals.CatchStandard()
+	signals.CatchUsual()
+	signals.CatchRest()
 	cmd := onTerminal(helper("until-resized"), slave)
 	if err := cmd.Start(); err != nil {
 		fatalf("start: %v", err)

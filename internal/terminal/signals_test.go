@@ -10,8 +10,8 @@ import (
 
 func TestForward(t *testing.T) {
 	s := Catch()
-	s.CatchStandard()
-	s.CatchRealTime()
+	s.CatchUsual()
+	s.CatchRest()
 	defer s.Stop()
 	s.Wait()
 	unix.Kill(os.Getpid(), unix.SIGTERM) // before there is anybody to send it to
@@ -44,15 +44,15 @@ func TestForward(t *testing.T) {
 	}
 }
 
-func TestStandard(t *testing.T) {
-	if n := len(standard()); n != 31-9-4 {
-		t.Errorf("%d signals, want all 31 but nine and the four of Catch", n)
+func TestRest(t *testing.T) {
+	if n := len(rest()); n != 64-12-len(usual)-4 {
+		t.Errorf("%d signals, want all 64 but twelve, the usual ones and the four of Catch", n)
 	}
 }
 
 func TestStop(t *testing.T) {
 	s := Catch()
-	s.CatchStandard()
+	s.CatchUsual()
 	s.Stop() // possibly before all are caught, and without Forward
 	s.Stop()
 	s = Catch()
