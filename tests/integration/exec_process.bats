@@ -171,6 +171,7 @@ CapBnd: 0000000000000021\nCapAmb: 0000000000000020\nNoNewPrivs: 1\n1024 2048\n99
 	refused 'container not running' kill "$ID" TERM
 	is "$(marked | wc -l)" 2 'the others'
 	silent kill "$ID" KILL
+	# shellcheck disable=SC2317 # wait_for calls it
 	none() { [[ -z $(marked) ]]; }
 	wait_for none
 	refused 'container not running' kill "$ID" KILL

@@ -219,7 +219,7 @@ need_controller() {
 	if cgroup2; then
 		grep -qw -- "$1" /sys/fs/cgroup/cgroup.controllers || skip "cgroup2 here has no $1 controller"
 	else
-		[[ -d /sys/fs/cgroup/$1 ]] || skip "no cgroup v1 hierarchy with the $1 controller"
+		[[ -e /sys/fs/cgroup/$1/cgroup.procs ]] || skip "no cgroup v1 hierarchy with the $1 controller"
 	fi
 }
 

@@ -222,3 +222,108 @@ from_stdin() {
 		has "$ERR" '/rdma/mlx5_1: cgroup controller rdma is not available'
 	fi
 }
+
+@test "update: block I/O weight, where a scheduler has one" {
+	need_controller "$(cgroup2 && echo io || echo blkio)"
+	sleeping
+	rt update --blkio-weight 321 "$ID"
+	for file in blkio.bfq.weight blkio.weight io.bfq.weight io.weight; do
+		[[ -e $(cgroup_of "$(init_pid "$ID")" blkio)/$file ]] || continue
+		is "$STATUS:$ERR" 0:
+		has "$(at blkio "$file")" 321
+		return
+	done
+	is "$STATUS" 1
+	has "$ERR" /blockIO/weight
+	has "$ERR" 'no such file'
+}
+
+@test "update: a realtime budget" {
+	need_controller cpu
+	sleeping
+	if cgroup2 || [[ ! -e /sys/fs/cgroup/cpu/cpu.rt_runtime_us ]]; then
+		refused /cpu/realtime update --cpu-rt-runtime 1000 "$ID"
+		return
+	fi
+	silent update --cpu-rt-period 500000 --cpu-rt-runtime 2000 "$ID"
+	is "$(at cpu cpu.rt_period_us) $(at cpu cpu.rt_runtime_us)" '500000 2000'
+	silent update --cpu-rt-runtime 3000 "$ID"
+	is "$(at cpu cpu.rt_period_us) $(at cpu cpu.rt_runtime_us)" '500000 3000'
+	# More than the period: what was written before it is put back.
+	cpus=$(at cpu cpu.shares)
+	refused 'nothing was changed' update --cpu-share 777 --cpu-rt-runtime 600000 "$ID"
+	has "$ERR" /cpu/realtimeRuntime
+	is "$(at cpu cpu.rt_runtime_us) $(at cpu cpu.shares)" "3000 $cpus"
+}
+
+@test "update: swappiness and the out-of-memory killer, of cgroup v1" {
+	need_controller memory
+	sleeping
+	from_stdin '{"memory": {"swappiness": 17, "disableOOMKiller": true}}'
+	if cgroup2; then
+		is "$STATUS" 1
+		has "$ERR" /memory/swappiness
+		return
+	fi
+	is "$STATUS:$ERR" 0:
+	is "$(at memory memory.swappiness)" 17
+	like "$(at memory memory.oom_control)" 'oom_kill_disable 1'
+	from_stdin '{"memory": {"swappiness": 18, "limit": 4096}}'
+	is "$STATUS" 1
+	has "$ERR" 'nothing was changed'
+	is "$(at memory memory.swappiness)" 17
+}
+
+@test "update: network class and priorities" {
+	if cgroup2; then
+		sleeping
+		from_stdin '{"network": {"classID": 1048577}}'
+		is "$STATUS" 1
+		has "$ERR" /network/classID
+		return
+	fi
+	need_controller net_cls
+	need_controller net_prio
+	sleeping
+	from_stdin '{"network": {"classID": 1048577, "priorities": [{"name": "lo", "priority": 5}]}}'
+	is "$STATUS:$ERR" 0:
+	is "$(at net_cls net_cls.classid)" 1048577
+	has "$(at net_prio net_prio.ifpriomap)" 'lo 5'
+	from_stdin '{"network": {"classID": 7, "priorities": [{"name": "lo", "priority": 9}, {"name": "no-such-dev", "priority": 1}]}}'
+	is "$STATUS" 1
+	has "$ERR" /network/priorities/1
+	has "$ERR" 'nothing was changed'
+	is "$(at net_cls net_cls.classid)" 1048577
+	has "$(at net_prio net_prio.ifpriomap)" 'lo 5'
+}
+
+@test "update: memory of cgroup v2, with swap apart" {
+	cgroup2 || skip 'checked against the files of cgroup v2'
+	need_controller memory
+	sleeping
+	silent update --memory 64M --memory-swap 96M --memory-reservation 32M "$ID"
+	is "$(at memory memory.max) $(at memory memory.low)" '67108864 33554432'
+	[[ ! -e $(cgroup_of "$(init_pid "$ID")")/memory.swap.max ]] || is "$(at memory memory.swap.max)" 33554432
+	silent update --memory-swap 128M "$ID"
+	[[ ! -e $(cgroup_of "$(init_pid "$ID")")/memory.swap.max ]] || is "$(at memory memory.swap.max)" 67108864
+	refused 'below the memory limit (67108864)' update --memory-swap 32M "$ID"
+	silent update --memory=-1 --memory-swap=-1 "$ID"
+	is "$(at memory memory.max)" max
+	from_stdin '{"memory": {"limit": 33554432}, "unified": {"memory.high": "30000000", "memory.oom.group": "2"}}'
+	is "$STATUS" 1
+	has "$ERR" '/unified/memory.oom.group'
+	has "$ERR" 'nothing was changed'
+	is "$(at memory memory.max) $(at memory memory.high)" 'max max'
+}
+
+@test "update: values that are no numbers are refused by flag" {
+	sleeping
+	for flag in blkio-weight cpu-period cpu-quota cpu-burst cpu-share cpu-rt-period cpu-rt-runtime cpu-idle memory memory-reservation memory-swap pids-limit; do
+		refused "--$flag: " update "--$flag" 1x "$ID"
+	done
+	for flag in cpuset-cpus cpuset-mems; do
+		refused "/cpu/${flag#cpuset-}: must be a list" update "--$flag" 1x "$ID"
+	done
+	rt update --no-such-flag 1 "$ID"
+	((STATUS != 0))
+}
