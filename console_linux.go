@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -85,8 +87,8 @@ func (b *birth) console(first bool) []plan.Step {
 // it may open /dev/stdout and the like. /dev/null is everybody's and stays as it
 // is; what may not be changed is left.
 func (b *birth) standardStreams() []plan.Step {
-	if b.hasTerminal() || b.spec.Process == nil {
-		return nil
+	if b.hasTerminal() || b.spec.Process == nil || b.inUsers() {
+		return nil // see ownStreams
 	}
 	uid := b.spec.Process.User.UID
 	var owned []int
@@ -110,3 +112,32 @@ func (b *birth) standardStreams() []plan.Step {
 		},
 	}}
 }
+
+// ownStreams is standardStreams for a user namespace, whose root has no right to what is
+// not its own: the runtime gives the streams away, to the id that the user has outside.
+func (b *birth) ownStreams() []plan.Step {
+	if b.hasTerminal() || b.spec.Process == nil || !b.inUsers() || len(b.host.streamOwner) == 0 {
+		return nil
+	}
+	return []plan.Step{{
+		Field: "/process/user/uid", By: plan.Runtime, Words: "give the standard streams to the user",
+		Reason: "the user namespace gives no right to them",
+		Shell:  b.remark("they stay the caller's"),
+		Do: func() (func() error, error) {
+			uid, ok := outside(b.spec.Process.User.UID, b.uids)
+			for fd, owner := range b.host.streamOwner {
+				if !ok || owner == uid {
+					continue
+				}
+				err := unix.Fchown(fd, int(uid), -1)
+				if err != nil && !slices.Contains(streamErrnos, err) {
+					return nil, fmt.Errorf("fchown of descriptor %d to %d: %w", fd, uid, err)
+				}
+			}
+			return nil, nil
+		},
+	}}
+}
+
+// streamErrnos are refusals to change a stream's owner, which then keeps it.
+var streamErrnos = []error{unix.EINVAL, unix.EPERM, unix.EROFS, unix.EBADF}

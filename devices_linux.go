@@ -48,13 +48,13 @@ func (b *birth) devices() []plan.Step {
 		listed = b.spec.Linux.Devices
 	}
 	var steps []plan.Step
-	if b.ownUsers() {
+	if b.inUsers() {
 		steps = b.bindDevices()
 	} else {
 		steps = append(steps, b.makeDefaultDevices(listed))
 	}
 	for i, d := range listed {
-		if b.ownUsers() && d.Type != "p" {
+		if b.inUsers() && d.Type != "p" {
 			continue // bound
 		}
 		steps = append(steps, b.makeDevice(i, d))

@@ -111,6 +111,12 @@ func hint(err error) string {
 		return "sizes take k, m or g: size=65536k"
 	case nr == unix.SYS_FSOPEN && errno == unix.ENODEV:
 		return "the kernel has no such file system; /proc/filesystems lists those it has"
+	case (strings.Contains(text, "fsconfig gid=") || strings.Contains(text, "fsconfig uid=")) && errno == unix.EINVAL:
+		return "in a user namespace, only ids that are mapped there can own anything"
+	case errno == unix.EPERM && nr == unix.SYS_FSCONFIG && (strings.Contains(text, "(mqueue on ") || strings.Contains(text, "(proc on ")):
+		return "the namespace that it shows belongs to another user namespace than the container's, which alone may mount it; leave the mount out, or bind that of the host"
+	case nr == unix.SYS_FSMOUNT && errno == unix.EPERM && strings.Contains(text, "proc"):
+		return "parts of the /proc that the runtime sees are covered, and no user namespace may uncover them with a procfs of its own"
 	case nr == unix.SYS_OPENAT2 && errno == unix.ELOOP && strings.HasPrefix(field, "/mounts/"):
 		return "a procfs or sysfs must be mounted on an ordinary directory, not on a symbolic link"
 	case nr == unix.SYS_EXECVE && errno == unix.ENOENT:

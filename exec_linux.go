@@ -19,6 +19,8 @@ import (
 func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	p := &plan.Plan{}
 	p.Add(plan.Step{By: plan.Runtime, Words: "open the container's first process", Do: b.openContainer})
+	p.Add(b.checkUsersOfExec()...)
+	p.Add(b.ownStreams()...)
 	p.Add(b.openContainerCgroup(subs)...)
 	p.Add(b.openHostProc()...)
 	p.Add(b.initialAffinity()...)
@@ -45,18 +47,17 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	return p
 }
 
-// joinContainer enters all namespaces of the container but that of pids, and its
-// root directory, before anybody in the container can see the process.
+// joinContainer enters all namespaces of the container, and its root directory, before
+// anybody in the container can see the process: that of pids is only for its children.
 func (b *birth) joinContainer() []plan.Step {
 	return []plan.Step{{
 		Field: "/linux/namespaces", By: plan.Init, Words: "join the container's namespaces",
-		Reason: "all at once, through the pidfd of its first process",
+		Reason: "all at once, with the runtime's rights, through the pidfd of its first process",
 		Assemble: func(a *program.Assembler) {
 			var flags uint64
 			for _, ns := range b.ns.list {
 				flags |= cloneFlag(ns.Type)
 			}
-			flags &^= unix.CLONE_NEWPID
 			if flags != 0 {
 				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.containerFd), program.Const(flags)).Note("of the container")
 			}

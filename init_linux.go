@@ -55,7 +55,9 @@ type birth struct {
 	procFd, nullFd int
 	startFd        int // listening socket of a container that waits
 	nsFds          []int
-	opened         []int // to close once init has its copies
+	early          map[int]program.Reg    // 1: joined by joinEarly; by index of the namespace
+	uids, gids     []specs.LinuxIDMapping // of the user namespace, once they are known
+	opened         []int                  // to close once init has its copies
 	slave          program.Reg
 	containerFd    int // pidfd of the container that exec joins
 	containerRoot  int // its root directory, if that is a chroot
@@ -103,6 +105,9 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	if len(faults) > 0 {
 		return nil, faultList(faults)
 	}
+	if b.ownUsers() {
+		b.uids, b.gids = s.Linux.UIDMappings, s.Linux.GIDMappings
+	}
 	if p := s.Process; p != nil {
 		b.env = environment(append(p.Env[:len(p.Env):len(p.Env)], opt.env...), h.home(b, p.User.UID))
 	}
@@ -118,6 +123,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.openNamespaces()...)
 	p.Add(b.openRoot()...)
 	p.Add(b.openSources()...)
+	p.Add(b.openLent()...)
 	p.Add(b.openMasks()...)
 	p.Add(b.borrowDevices()...)
 	p.Add(b.openHostProc()...)
@@ -127,9 +133,13 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.swapBinary()...)
 	p.Add(b.hide()...)
 	p.Add(b.oomScore()...)
+	p.Add(b.joinEarly()...)
+	p.Add(b.enterUsers()...)
 	p.Add(b.newTimeNamespace()...)
 	p.Add(b.mapUsers()...)
+	p.Add(b.checkJoinedUsers()...)
 	p.Add(b.shiftClocks()...)
+	p.Add(b.ownStreams()...)
 	p.Add(b.becomeRoot()...)
 	p.Add(b.enterTime()...)
 	p.Add(b.enterPids()...)
@@ -157,6 +167,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.closeDescriptors())
 	p.Add(b.resetSignals())
 	p.Add(b.limitCgroup()...)
+	p.Add(b.tellLent()...)
 	p.Add(b.settle())
 	if b.opt.wait {
 		p.Add(b.waitForStart())
@@ -193,10 +204,14 @@ func (b *birth) clone() plan.Step {
 	if b.cgroups.unified() {
 		where = ", born in its cgroup"
 	}
+	reason := "the cgroup namespace is missing here: it must be made inside the cgroup"
+	if b.ns.staged {
+		reason = "it enters the user namespace later, and makes the others in there"
+	}
 	return plan.Step{
 		Field: "/linux/namespaces", By: plan.Runtime,
 		Words:  "clone the first process; " + b.ns.words() + where,
-		Reason: "the cgroup namespace is missing here: it must be made inside the cgroup",
+		Reason: reason,
 		Shell:  b.typed(b.shellClone),
 	}
 }
@@ -332,7 +347,7 @@ func (b *birth) cloneOptions() program.Options {
 	switch {
 	case b.joins:
 		opt.Flags = 0
-	case b.entersPids():
+	case b.entersPids() && !b.ns.staged:
 		// Only the process that is forked into the pid namespace goes into the
 		// cgroup as well; see enterPids.
 		opt.CgroupFd = -1

@@ -31,6 +31,8 @@ type mount struct {
 	// copyUp is the directory whose content a tmpfs starts with, as the clone
 	// that the copy is made in; -1 without.
 	copyUp int
+	// lentFd is the host's mount that stands in for one of the container's, or -1.
+	lentFd int
 }
 
 func (m *mount) field() string { return fmt.Sprintf("/mounts/%d", m.index) }
@@ -63,7 +65,7 @@ func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
 	var faults []error
 	for i, entry := range s.Mounts {
 		opt, err := mountopt.Parse(entry.Options)
-		m := &mount{Mount: entry, index: i, dest: path.Clean("/" + entry.Destination), opt: opt, sourceFd: -1, copyUp: -1}
+		m := &mount{Mount: entry, index: i, dest: path.Clean("/" + entry.Destination), opt: opt, sourceFd: -1, copyUp: -1, lentFd: -1}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("/mounts/%d/options: %w", i, err))
 			continue
@@ -213,18 +215,19 @@ func setOptions(a *program.Assembler, fs program.Reg, opt *mountopt.Options) {
 }
 
 // newMount makes a detached mount of a file system and leaves its descriptor
-// in the register.
-func newMount(a *program.Assembler, mnt program.Reg, fstype, source string, opt *mountopt.Options) {
+// in the register. It returns the calls that fail where the right to it is missing.
+func newMount(a *program.Assembler, mnt program.Reg, fstype, source string, opt *mountopt.Options) []program.Call {
 	fs := a.Reg()
-	a.Call(fs, unix.SYS_FSOPEN, a.String(fstype), program.Const(unix.FSOPEN_CLOEXEC)).Note(fstype)
+	open := a.Call(fs, unix.SYS_FSOPEN, a.String(fstype), program.Const(unix.FSOPEN_CLOEXEC)).Note(fstype)
 	if source != "" {
 		fsconfig(a, fs, unix.FSCONFIG_SET_STRING, "source", source)
 	}
 	setOptions(a, fs, opt)
-	fsconfig(a, fs, unix.FSCONFIG_CMD_CREATE, "", "")
-	a.Call(mnt, unix.SYS_FSMOUNT, fs.Arg(), program.Const(unix.FSMOUNT_CLOEXEC), program.Const(opt.AttrSet)).
+	create := fsconfig(a, fs, unix.FSCONFIG_CMD_CREATE, "", "")
+	mount := a.Call(mnt, unix.SYS_FSMOUNT, fs.Arg(), program.Const(unix.FSMOUNT_CLOEXEC), program.Const(opt.AttrSet)).
 		Message(fs).Note(fstype)
 	closeFd(a, fs)
+	return []program.Call{open, create, mount}
 }
 
 // setAttributes applies the recursive attributes and the propagation changes to
@@ -275,7 +278,7 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 		a.Release(mnt, mode)
 		return
 	}
-	newMount(a, mnt, m.Type, m.Source, b.labelled(m.Type, m.opt))
+	b.mountOrLend(a, mnt, m)
 	b.labelQueues(a, mnt, m)
 	if inherit {
 		// A tmpfs is 1777 by itself; one over an existing directory keeps its mode.

@@ -19,6 +19,9 @@ type namespaces struct {
 	list  []specs.LinuxNamespace
 	flags uint64 // CLONE_NEW* of all new namespaces
 	late  uint64 // those of them that init makes itself, after the clone
+	// staged says that init enters the user namespace itself, after the namespaces
+	// that others own; see joinEarly.
+	staged bool
 }
 
 func namespacesOf(s *specs.Spec) namespaces {
@@ -37,6 +40,14 @@ func namespacesOf(s *specs.Spec) namespaces {
 	n.late = n.flags & unix.CLONE_NEWCGROUP
 	if len(s.Linux.TimeOffsets) > 0 {
 		n.late |= n.flags & unix.CLONE_NEWTIME // see shiftClocks
+	}
+	if n.private(unix.CLONE_NEWUSER) {
+		for _, ns := range n.list {
+			n.staged = n.staged || ns.Path != ""
+		}
+	}
+	if n.staged {
+		n.late = n.flags
 	}
 	return n
 }
@@ -102,7 +113,7 @@ func (b *birth) openNamespaces() []plan.Step {
 				}
 				b.opened = append(b.opened, fd)
 				b.nsFds[i] = fd
-				if err := notOwnMounts(fd, ns); err != nil {
+				if err := notOwn(fd, ns); err != nil {
 					return nil, err
 				}
 				kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
@@ -119,49 +130,83 @@ func (b *birth) openNamespaces() []plan.Step {
 	return steps
 }
 
-// notOwnMounts refuses the runtime's own mount namespace: what is mounted for the
-// container, and its pivot_root, would be the host's.
-func notOwnMounts(fd int, ns specs.LinuxNamespace) error {
-	if ns.Type != specs.MountNamespace {
+// notOwn refuses the runtime's own mount namespace: what is mounted for the container,
+// and its pivot_root, would be the host's. Its own user namespace cannot be joined
+// again (setns(2), EINVAL).
+func notOwn(fd int, ns specs.LinuxNamespace) error {
+	why := "the container would change the host's mounts"
+	switch ns.Type {
+	case specs.UserNamespace:
+		why = "leave the entry out to stay in it"
+	case specs.MountNamespace:
+	default:
 		return nil
 	}
+	self := "/proc/self/ns/" + spec.LookupNamespace(ns.Type).File
 	var own, its unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/mnt", &own); err != nil {
-		return &os.PathError{Op: "stat", Path: "/proc/self/ns/mnt", Err: err}
+	if err := unix.Stat(self, &own); err != nil {
+		return &os.PathError{Op: "stat", Path: self, Err: err}
 	}
 	if err := unix.Fstat(fd, &its); err != nil {
 		return os.NewSyscallError("fstat", err)
 	}
 	if own.Dev == its.Dev && own.Ino == its.Ino {
-		return fmt.Errorf("%s is the runtime's own mount namespace: the container would change the host's mounts", ns.Path)
+		return fmt.Errorf("%s is the runtime's own %s namespace: %s", ns.Path, ns.Type, why)
 	}
 	return nil
 }
 
 // joinNamespaces enters the namespaces given by path, in the order of the table
-// in package spec, but for that of pids: see enterPids.
+// in package spec, but for those of users and pids: see enterUsers and enterPids.
 func (b *birth) joinNamespaces() []plan.Step {
 	var steps []plan.Step
 	for _, kind := range spec.Namespaces {
 		for i, ns := range b.ns.list {
-			if ns.Type != kind.Type || ns.Path == "" || ns.Type == specs.PIDNamespace {
+			if ns.Type != kind.Type || ns.Path == "" || ns.Type == specs.UserNamespace || ns.Type == specs.PIDNamespace {
 				continue
 			}
-			steps = append(steps, plan.Step{
+			step := plan.Step{
 				Field: fmt.Sprintf("/linux/namespaces/%d/path", i),
 				By:    plan.Init, Words: fmt.Sprintf("join the %s namespace %s", ns.Type, ns.Path),
-				Shell: b.remark("nsenter did it"),
-				Assemble: func(a *program.Assembler) {
-					a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(kind.Flag)).Note(ns.Path)
-				},
-			})
+				Shell:    b.remark("nsenter did it"),
+				Assemble: func(a *program.Assembler) { b.join(a, i) },
+			}
+			if b.ns.staged {
+				step.Reason = "if it is the user namespace that gives the right to"
+			}
+			steps = append(steps, step)
 		}
 	}
 	return steps
 }
 
+// join enters a namespace that was given by path, unless joinEarly has.
+func (b *birth) join(a *program.Assembler, i int) {
+	ns := b.ns.list[i]
+	setns := func() program.Call {
+		return a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(cloneFlag(ns.Type))).Note(ns.Path)
+	}
+	if !b.ns.staged {
+		setns()
+		return
+	}
+	late, done := a.NewLabel(), a.NewLabel()
+	a.Unless(b.early[i].Arg(), program.Const(1), late)
+	a.Jump(done)
+	a.Bind(late)
+	setns()
+	a.Bind(done)
+	a.Release(b.early[i])
+}
+
 // valueForked is the slot in which init publishes its pid after a fork.
 const valueForked = 1
+
+// forksIntoPids says whether the process gets into its pid namespace by a fork: into one
+// that exists, or into one that init has made.
+func (b *birth) forksIntoPids() bool {
+	return b.entersPids() || !b.joins && b.ns.late&unix.CLONE_NEWPID != 0
+}
 
 // entersPids says whether the process goes into a pid namespace that exists.
 func (b *birth) entersPids() bool {
@@ -190,31 +235,36 @@ func (b *birth) pidNamespace() int {
 // still has the host's files when those who are there see it. What keeps them off is
 // that it cannot be traced without CAP_SYS_PTRACE in the runtime's user namespace.
 func (b *birth) enterPids() []plan.Step {
-	if !b.entersPids() {
+	if !b.forksIntoPids() {
 		return nil
 	}
 	field, from := "/linux/namespaces", "the container"
 	if i := b.pidNamespace(); i >= 0 && !b.joins {
 		field, from = fmt.Sprintf("/linux/namespaces/%d/path", i), b.ns.list[i].Path
 	}
+	reason := "after the binary is out of reach and tracing forbidden: from here on others see the process"
+	if !b.entersPids() {
+		from, reason = "the user namespace", "unshare moves only children into a new one"
+	}
 	return []plan.Step{{
 		Field: field, By: plan.Init, Words: "fork into the pid namespace of " + from,
-		Reason: "after the binary is out of reach and tracing forbidden: from here on others see the process",
+		Reason: reason,
 		Shell:  b.remark("nsenter did it"),
 		Assemble: func(a *program.Assembler) {
 			if b.joins {
 				// An exec has joined all else, and is in the cgroup: whoever sees the
 				// fork in the container finds nothing of the host's in it.
-				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.containerFd), program.Const(unix.CLONE_NEWPID)).Note("pid of " + from)
 				a.CloseOthers(3+b.opt.preserveFds, -1)
 				a.Fork(valueForked, -1)
 				return
 			}
+			if i := b.pidNamespace(); i >= 0 {
+				b.join(a, i)
+			}
 			cgroupFd := -1
-			if b.cgroup != nil {
+			if b.cgroup != nil && !b.ns.staged {
 				cgroupFd = b.cgroup.UnifiedFd()
 			}
-			a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[b.pidNamespace()]), program.Const(unix.CLONE_NEWPID)).Note("pid of " + from)
 			a.Fork(valueForked, cgroupFd)
 		},
 	}}

@@ -147,6 +147,19 @@ var planCases = []struct {
 		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
 		s.Linux.GIDMappings = s.Linux.UIDMappings
 	}},
+	{name: "joined-user-namespace", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.Namespaces = append(s.Linux.Namespaces,
+			specs.LinuxNamespace{Type: specs.UserNamespace, Path: "/proc/1234/ns/user"}, specs.LinuxNamespace{Type: specs.TimeNamespace})
+		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 60}}
+	}},
+	{name: "user-namespace-in-host-network", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.Namespaces = []specs.LinuxNamespace{
+			{Type: specs.UserNamespace}, {Type: specs.MountNamespace}, {Type: specs.UTSNamespace},
+			{Type: specs.PIDNamespace, Path: "/proc/1234/ns/pid"}, {Type: specs.IPCNamespace, Path: "/run/ipc"},
+		}
+		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		s.Linux.GIDMappings = s.Linux.UIDMappings
+	}},
 	{name: "time-namespace", layout: unified, edit: func(s *specs.Spec) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 86400, Nanosecs: 5}, "boottime": {Secs: -3}}

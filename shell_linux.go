@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/capability"
 	"github.com/oci-mini/oci-mini/internal/mountopt"
@@ -193,7 +194,14 @@ func (b *birth) shellMount(m *mount) []string {
 		if source == "" {
 			source = "none"
 		}
-		lines = append(lines, "mount -t "+plan.Quote(m.Type)+" "+mode+options(plain)+plan.Quote(source)+" "+at)
+		line := "mount -t " + plan.Quote(m.Type) + " " + mode + options(plain) + plan.Quote(source) + " " + at
+		if i := b.lends(m); i >= 0 {
+			line += " || mount --rbind " + lentMounts[i].dir + " " + at
+			if lentMounts[i].attributes&unix.MOUNT_ATTR_RDONLY != 0 {
+				line += " && mount -o remount,bind,ro " + at
+			}
+		}
+		lines = append(lines, line)
 	}
 	if len(recursive) > 0 {
 		lines = append(lines,

@@ -17,12 +17,14 @@ import (
 // only while no process is in it (time_namespaces(7)). unshare(2) makes one for the
 // children to come; once it is shifted, setns(2) enters it, which a process with one
 // thread may do.
-func (b *birth) shiftsClocks() bool { return !b.joins && b.ns.late&unix.CLONE_NEWTIME != 0 }
+func (b *birth) shiftsClocks() bool {
+	return !b.joins && b.ns.isNew(unix.CLONE_NEWTIME) && len(b.spec.Linux.TimeOffsets) > 0
+}
 
 // newTimeNamespace makes the namespace, with nobody in it yet.
 func (b *birth) newTimeNamespace() []plan.Step {
-	if !b.shiftsClocks() {
-		return nil
+	if !b.shiftsClocks() || b.ns.staged {
+		return nil // enterUsers makes all of them
 	}
 	return []plan.Step{{
 		Field: "/linux/namespaces", By: plan.Init, Words: "unshare the time namespace",
@@ -51,7 +53,7 @@ func (b *birth) shiftClocks() []plan.Step {
 			b.writeProc(a, "self/"+file, offsets)
 		},
 	}
-	if b.ownUsers() {
+	if b.inUsers() {
 		step.By, step.Assemble = plan.Runtime, nil
 		step.Do = func() (func() error, error) {
 			return nil, writeOnce(fmt.Sprintf("/proc/%d/%s", b.child.Pid, file), offsets)

@@ -34,7 +34,7 @@ func unsupported(s *specs.Spec) []error {
 	}
 	if l := s.Linux; l != nil {
 		for i, ns := range l.Namespaces {
-			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Path != "" && (ns.Type == specs.UserNamespace || ns.Type == specs.MountNamespace))
+			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Path != "" && ns.Type == specs.MountNamespace)
 		}
 		refuse("/linux/seccomp", l.Seccomp != nil)
 		refuse("/linux/intelRdt", l.IntelRdt != nil)

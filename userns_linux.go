@@ -14,6 +14,10 @@ import (
 // ownUsers says whether the container gets a user namespace of its own.
 func (b *birth) ownUsers() bool { return b.ns.isNew(unix.CLONE_NEWUSER) }
 
+// inUsers says whether the container is in another user namespace than the runtime, be
+// it a new one or one that it joins.
+func (b *birth) inUsers() bool { return b.ns.private(unix.CLONE_NEWUSER) }
+
 // mapUsers gives the ids of a new user namespace their meaning. The maps are written
 // by the runtime, which has the rights to the ids outside (user_namespaces(7)).
 func (b *birth) mapUsers() []plan.Step {
@@ -29,7 +33,7 @@ func (b *birth) mapUsers() []plan.Step {
 
 // becomeRoot makes the process root of its user namespace.
 func (b *birth) becomeRoot() []plan.Step {
-	if !b.ownUsers() {
+	if !b.inUsers() {
 		return nil
 	}
 	return []plan.Step{{
@@ -65,29 +69,49 @@ func (b *birth) writeIDMap(field, file string, maps []specs.LinuxIDMapping) plan
 }
 
 // mapped checks that every id of the process means somebody: setresuid(2) would
-// only say EINVAL.
+// only say EINVAL. The mappings of a namespace that is joined are known later; see
+// checkJoinedUsers.
 func mapped(s *specs.Spec) []error {
-	if s.Process == nil || !namespacesOf(s).isNew(unix.CLONE_NEWUSER) {
+	if !namespacesOf(s).isNew(unix.CLONE_NEWUSER) {
+		return nil
+	}
+	return unmapped(s.Process, "/linux/uidMappings", s.Linux.UIDMappings, "/linux/gidMappings", s.Linux.GIDMappings)
+}
+
+// unmapped are the faults of a process with ids that mappings lack. The mappings have
+// names for the messages.
+func unmapped(p *specs.Process, users string, uids []specs.LinuxIDMapping, groups string, gids []specs.LinuxIDMapping) []error {
+	if p == nil {
 		return nil
 	}
 	var faults []error
-	check := func(pointer string, id uint32, field string, maps []specs.LinuxIDMapping) {
+	check := func(pointer string, id uint32, name string, maps []specs.LinuxIDMapping) {
+		if _, ok := outside(id, maps); ok {
+			return
+		}
 		var ranges []string
 		for _, m := range maps {
-			if id >= m.ContainerID && id-m.ContainerID < m.Size {
-				return
-			}
 			ranges = append(ranges, fmt.Sprintf("%d-%d", m.ContainerID, uint64(m.ContainerID)+uint64(m.Size)-1))
 		}
-		faults = append(faults, fmt.Errorf("%s: %d is not mapped: %s has %s", pointer, id, field, strings.Join(ranges, ", ")))
+		faults = append(faults, fmt.Errorf("%s: %d is not mapped: %s has %s", pointer, id, name, strings.Join(ranges, ", ")))
 	}
-	u, l := s.Process.User, s.Linux
-	check("/process/user/uid", u.UID, "/linux/uidMappings", l.UIDMappings)
-	check("/process/user/gid", u.GID, "/linux/gidMappings", l.GIDMappings)
+	u := p.User
+	check("/process/user/uid", u.UID, users, uids)
+	check("/process/user/gid", u.GID, groups, gids)
 	for i, gid := range u.AdditionalGids {
-		check(fmt.Sprintf("/process/user/additionalGids/%d", i), gid, "/linux/gidMappings", l.GIDMappings)
+		check(fmt.Sprintf("/process/user/additionalGids/%d", i), gid, groups, gids)
 	}
 	return faults
+}
+
+// outside is the id outside of a user namespace that one inside stands for.
+func outside(id uint32, maps []specs.LinuxIDMapping) (uint32, bool) {
+	for _, m := range maps {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return m.HostID + (id - m.ContainerID), true
+		}
+	}
+	return 0, false
 }
 
 // borrowed is a device of the host that is bound into a container which may not
@@ -99,7 +123,7 @@ type borrowed struct {
 
 // borrowDevices opens the host's nodes while they can still be named.
 func (b *birth) borrowDevices() []plan.Step {
-	if !b.ownUsers() || b.hostDev() || !b.ownMounts() {
+	if !b.inUsers() || b.hostDev() || !b.ownMounts() {
 		return nil
 	}
 	for _, d := range defaultDevices {

@@ -1,0 +1,309 @@
+#!/usr/bin/env bats
+# User namespaces: new ones, and those that others have made, with any other
+# namespaces; what the container's root owns in them.
+
+load helpers
+
+MAP='[{"containerID": 0, "hostID": 100000, "size": 65536}]'
+
+# users [MAPPINGS]: the config gets a user namespace of its own.
+users() {
+	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = $m | .linux.gidMappings = $m' --argjson m "${1:-$MAP}"
+	chmod 711 "$OCI_TEST_TMP" "$T" "$BUNDLE" 2>/dev/null
+}
+
+# users_of PID: the config joins the user namespace of a process.
+users_of() {
+	config '.linux.namespaces += [{type: "user", path: $p}]' --arg p "/proc/$1/ns/user"
+}
+
+# owner_running: a container with a user namespace, whose pid is in OWNER.
+owner_running() {
+	users "$@"
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	OWNER=$(init_pid "$ID")
+	new_bundle "$BUNDLE"
+}
+
+@test "a user namespace by path: the others are new, belong to it, and work" {
+	owner_running
+	users_of "$OWNER"
+	config '.linux.namespaces |= (map(select(.type != "cgroup")) + [{type: "cgroup"}, {type: "time"}]) | .hostname = "joiner" | .linux.timeOffsets = {"boottime": {"secs": 864000}}'
+	args sh -c 'id -u; cat /proc/self/uid_map; hostname; echo $$; cut -d. -f1 /proc/uptime
+		for n in user cgroup ipc mnt net pid uts time; do readlink /proc/self/ns/$n; done; cat /sys/class/net/lo/flags; ls -d /proc/[0-9]*'
+	ok run --bundle "$BUNDLE" "$ID.b"
+	is "$ERR" ''
+	like "$OUT" $'^0\n +0 +100000 +65536\njoiner\n1\n8[67]'
+	has "$OUT" "$(readlink "/proc/$OWNER/ns/user")"
+	for n in cgroup ipc mnt net pid uts time; do
+		lacks "$OUT" "$(readlink "/proc/$OWNER/ns/$n")"
+		lacks "$OUT" "$(readlink "/proc/self/ns/$n")"
+	done
+	has "$OUT" 0x9
+	is "$(grep -c '^/proc/' <<<"$OUT")" 1 'processes seen'
+}
+
+@test "a user namespace by path, together with all others of its owner" {
+	owner_running
+	users_of "$OWNER"
+	config '.linux.namespaces |= map(if .type == "mount" or .path then . else .path = $p + ({network: "net"}[.type] // .type) end) | del(.hostname)' --arg p "/proc/$OWNER/ns/"
+	args sh -c 'for n in user cgroup ipc net pid uts; do readlink /proc/self/ns/$n; done; cat /proc/1/comm'
+	ok run --bundle "$BUNDLE" "$ID.b"
+	for n in user ipc net pid uts; do
+		has "$OUT" "$(readlink "/proc/$OWNER/ns/$n")"
+	done
+	has "$OUT" sleep
+}
+
+@test "a user namespace by path: exec, state, kill and delete" {
+	owner_running
+	users_of "$OWNER"
+	args sh -c 'sleep 61 & sleep 62'
+	ok create --bundle "$BUNDLE" "$ID.b"
+	ok exec "$ID.b" sh -c 'id -u; readlink /proc/self/ns/user; cat /proc/1/comm; readlink /proc/1/exe; ls /proc/self/fd'
+	has "$OUT" "$(readlink "/proc/$OWNER/ns/user")"
+	is "$(tail -n 4 <<<"$OUT")" $'0\n1\n2\n3' 'descriptors in exec'
+	ok start "$ID.b"
+	status_is "$ID.b" running
+	ok exec --user 1000:1000 "$ID.b" sh -c 'id -u; grep -h . /proc/self/gid_map'
+	like "$OUT" $'^1000\n +0 +100000'
+	pid=$(init_pid "$ID.b")
+	is "$(stat -c %u "/proc/$pid")" 100000 'owner of the first process'
+	silent kill "$ID.b" KILL
+	wait_for status_is "$ID.b" stopped
+	silent delete "$ID.b"
+	status_is "$ID" running
+	is "$(marked)" "$OWNER" 'processes alive'
+	# --force on one that is only created
+	ok create --bundle "$BUNDLE" "$ID.b"
+	silent delete --force "$ID.b"
+	is "$(marked)" "$OWNER" 'processes alive'
+}
+
+@test "a user namespace by path: equal mappings are taken, others are an error" {
+	owner_running '[{"containerID": 0, "hostID": 100000, "size": 1000}, {"containerID": 1000, "hostID": 101000, "size": 64536}]'
+	users_of "$OWNER"
+	config '.linux.uidMappings = $m | .linux.gidMappings = $m' --argjson m "$MAP"
+	args id -u
+	ok run --bundle "$BUNDLE" "$ID.b"
+	config '.linux.gidMappings[0].hostID = 200000'
+	refused 'gidMappings differ: they have 0 200000 65536, its gid_map has 0 100000 1000, 1000 101000 64536' create --bundle "$BUNDLE" "$ID.b"
+	has "$ERR" '/linux/namespaces/'
+}
+
+@test "a user namespace bind-mounted elsewhere, and one whose owner has ended" {
+	owner_running
+	: >"$T/users"
+	mount --bind "/proc/$OWNER/ns/user" "$T/users"
+	silent kill "$ID" KILL
+	wait_for status_is "$ID" stopped
+	config '.linux.namespaces += [{type: "user", path: $p}]' --arg p "$T/users"
+	args sh -c 'id -u; cat /proc/self/uid_map'
+	rt run --bundle "$BUNDLE" "$ID.b"
+	umount "$T/users"
+	is "$STATUS:$ERR" 0:
+	like "$OUT" $'^0\n +0 +100000 +65536'
+}
+
+@test "a user namespace by path: the wrong kind, no namespace, the runtime's own" {
+	for p in /proc/self/ns/uts /etc/passwd /no/such /proc/self/ns/user; do
+		new_bundle "$BUNDLE"
+		config '.linux.namespaces += [{type: "user", path: $p}]' --arg p "$p"
+		case $p in
+		*uts) refused "$p is a namespace of another kind than user" create --bundle "$BUNDLE" "$ID" ;;
+		/etc*) refused "$p is not a namespace" create --bundle "$BUNDLE" "$ID" ;;
+		/no*) refused 'no such file or directory' create --bundle "$BUNDLE" "$ID" ;;
+		*) refused "$p is the runtime's own user namespace: leave the entry out to stay in it" create --bundle "$BUNDLE" "$ID" ;;
+		esac
+	done
+	nothing_left
+}
+
+@test "a new user namespace with namespaces of the host by path" {
+	# Those that the host owns can be joined with the runtime's rights alone.
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	pid=$(init_pid "$ID")
+	new_bundle "$BUNDLE"
+	users
+	config '.linux.namespaces |= map(if .type == "network" then .path = $p + "net" elif .type == "uts" or .type == "ipc" then .path = $p + .type else . end)
+		| del(.hostname)' --arg p "/proc/$pid/ns/"
+	# which keep their queues to themselves
+	refused '(mqueue on /dev/mqueue): fsconfig create: operation not permitted' create --bundle "$BUNDLE" "$ID.b"
+	has "$ERR" 'hint: the namespace that it shows belongs to another user namespace'
+	config '.mounts |= map(select(.type != "mqueue"))'
+	args sh -c 'id -u; cat /proc/self/uid_map; for n in net uts ipc user pid; do readlink /proc/self/ns/$n; done; echo $$'
+	ok run --bundle "$BUNDLE" "$ID.b"
+	is "$ERR" ''
+	like "$OUT" $'^0\n +0 +100000 +65536\n'
+	for n in net uts ipc; do
+		has "$OUT" "$(readlink "/proc/$pid/ns/$n")"
+	done
+	for n in user pid; do
+		lacks "$OUT" "$(readlink "/proc/$pid/ns/$n")"
+	done
+	is "$(tail -n 1 <<<"$OUT")" 1 'pid inside'
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID.b"
+	ok exec "$ID.b" sh -c 'readlink /proc/self/ns/net; id -u'
+	has "$OUT" "$(readlink "/proc/$pid/ns/net")"
+}
+
+@test "a user namespace by path: what is not mapped in it is named" {
+	owner_running '[{"containerID": 0, "hostID": 100000, "size": 100}]'
+	users_of "$OWNER"
+	config '.process.user = {uid: 500, gid: 600, additionalGids: [5, 700]}'
+	rt create --bundle "$BUNDLE" "$ID.b"
+	((STATUS == 1))
+	for said in '/process/user/uid: 500 is not mapped: its uid_map has 0-99' '/process/user/gid: 600 is not mapped: its gid_map has 0-99' '/process/user/additionalGids/1: 700 is not mapped'; do
+		has "$ERR" "$said"
+	done
+	lacks "$ERR" 'additionalGids/0'
+	# exec says the same, of a new namespace and of a joined one
+	rt exec --user 500:600 "$ID" true
+	is "$STATUS" 255
+	has "$ERR" '/process/user/uid: 500 is not mapped'
+	new_bundle "$BUNDLE"
+	users_of "$OWNER"
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID.b"
+	rt exec --user 500:600 "$ID.b" true
+	is "$STATUS" 255
+	has "$ERR" '/process/user/uid: 500 is not mapped: its uid_map has 0-99'
+	has "$ERR" '/process/user/gid: 600 is not mapped'
+}
+
+@test "a user namespace without a root: joined, it is refused" {
+	background unshare --user --map-user=7 --map-group=7 sleep 60
+	users_of "$PID"
+	wait_for grep -q ' 7 ' "/proc/$PID/uid_map"
+	refused 'user 0, as which the container is set up, is not mapped: its uid_map has 7 0 1' create --bundle "$BUNDLE" "$ID"
+}
+
+@test "a bundle below a directory that only root may read, with binds from there" {
+	mkdir -p "$T/closed/bundle" "$T/closed/data"
+	cp -a "$SHARED/rootfs" "$T/closed/bundle/rootfs"
+	chown -R 100000:100000 "$T/closed/bundle/rootfs"
+	echo secret >"$T/closed/data/file"
+	chmod 755 "$T/closed/data"
+	chmod 644 "$T/closed/data/file"
+	chmod 700 "$T/closed"
+	BUNDLE=$T/closed/bundle
+	new_bundle "$BUNDLE"
+	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = $m | .linux.gidMappings = $m | .root = {path: "rootfs"}' --argjson m "$MAP"
+	mount_add /data none "$T/closed/data" rbind ro
+	mount_add /file none "$T/closed/data/file" bind
+	inside_ok 'cat /data/file /file; touch /made && stat -c %u /made; id -u'
+	is "$OUT" $'secret\nsecret\n0\n0'
+	is "$(stat -c %u "$T/closed/bundle/rootfs/made")" 100000
+}
+
+@test "sysfs, mqueue and proc of namespaces that are the host's: the host's, sysfs read-only" {
+	users
+	config '.linux.namespaces |= map(select(.type != "network" and .type != "ipc"))'
+	args sh -c 'grep -E " (/sys|/dev/mqueue|/proc) " /proc/self/mountinfo; touch /sys/x 2>&1; true'
+	mkdir -p /dev/mqueue
+	mountpoint -q /dev/mqueue || mount -t mqueue mqueue /dev/mqueue
+	picture >"$T.before"
+	ok --debug --log "$T/log" run --bundle "$BUNDLE" "$ID"
+	like "$OUT" ' /sys ro,nosuid,nodev,noexec,relatime .*- sysfs '
+	like "$OUT" ' /dev/mqueue rw,nosuid,nodev,noexec,relatime .*- mqueue '
+	has "$OUT" 'Read-only file system'
+	has "$(<"$T/log")" "it has the host's /sys"
+	has "$(<"$T/log")" "it has the host's /dev/mqueue"
+
+	# a network of its own: a sysfs of its own
+	new_bundle "$BUNDLE"
+	users
+	args sh -c 'ls /sys/class/net'
+	ok --debug --log "$T/log2" run --bundle "$BUNDLE" "$ID.c"
+	is "$OUT" lo
+	lacks "$(<"$T/log2")" "it has the host's"
+
+	# the host's pids
+	new_bundle "$BUNDLE"
+	users
+	config '.linux.namespaces |= map(select(.type != "pid"))'
+	args sh -c 'readlink /proc/self/ns/pid; test -d /proc/2'
+	ok run --bundle "$BUNDLE" "$ID.d"
+	is "$OUT" "$(readlink /proc/self/ns/pid)"
+}
+
+@test "read-only over a bind keeps the flags that its source has, in a user namespace" {
+	users
+	own_rootfs
+	chown -R 100000:100000 "$ROOTFS"
+	mkdir "$T/source"
+	mount -t tmpfs -o nosuid,nodev,noexec,noatime,mode=755 none "$T/source"
+	mount_add /a none "$T/source" bind ro
+	mount_add /b none "$T/source" bind
+	mount_add /b none '' remount bind ro
+	mount_add /c none "$T/source" rbind rro
+	config '.linux.readonlyPaths += ["/b"]'
+	args sh -c 'grep -E " /[abc] " /proc/self/mountinfo'
+	rt run --bundle "$BUNDLE" "$ID"
+	umount "$T/source"
+	is "$STATUS:$ERR" 0:
+	is "$(grep -c ' ro,nosuid,nodev,noexec,noatime ' <<<"$OUT")" 4 "mounts with all flags in: $OUT"
+}
+
+@test "root and other users of a user namespace: console, devpts, devices, streams" {
+	users
+	own_rootfs
+	chown -R 100000:100000 "$ROOTFS"
+	config '.process.terminal = true | .process.user = {uid: 1000, gid: 1000}'
+	args sh -c 'stat -c "%u:%g %n" /dev/console "$(tty)" /dev/pts/ptmx; stat -c "%t:%T %n" /dev/null /dev/tty; echo x >/dev/null; echo y >/dev/tty; stat -fc %T /dev/pts'
+	ok run --bundle "$BUNDLE" "$ID"
+	has "$OUT" '1000:5 /dev/console'
+	has "$OUT" '1000:5 /dev/pts/0'
+	has "$OUT" '1:3 /dev/null'
+	has "$OUT" '5:0 /dev/tty'
+	has "$OUT" y
+	# streams: the user may open them by name, and they are the id outside that it stands for
+	new_bundle "$BUNDLE"
+	users
+	config '.process.user = {uid: 1000, gid: 1000}'
+	args sh -c 'stat -Lc %u /proc/self/fd/2; echo named >>/dev/stdout'
+	ok run --bundle "$BUNDLE" "$ID.b"
+	is "$OUT" 1000$'\n'named
+	is "$(stat -c %u "$T/err")" 101000
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID.b"
+	ok exec --user 5:5 "$ID.b" sh -c 'echo named >>/dev/stdout'
+	is "$OUT" named
+	is "$(stat -c %u "$T/out")" 100005
+	is "$(stat -c %u /dev/null)" 0
+}
+
+@test "a device of the config in a user namespace is the host's" {
+	users
+	config '.linux.devices = [{path: "/dev/fuse", type: "c", major: 10, minor: 229}, {path: "/run/pipe", type: "p"}]
+		| .linux.resources.devices = [{allow: true, type: "c", major: 10, minor: 229, access: "rw"}]'
+	[[ -c /dev/fuse ]] || skip 'the host has no /dev/fuse'
+	own_rootfs
+	chown -R 100000:100000 "$ROOTFS"
+	inside_ok 'stat -c "%F %t:%T %u" /dev/fuse; stat -c %F /run/pipe'
+	like "$OUT" '^character special file a:e5'
+	has "$OUT" fifo
+}
+
+@test "a gid of an option that is not mapped: the hint says so" {
+	users '[{"containerID": 0, "hostID": 100000, "size": 1}]'
+	rt create --bundle "$BUNDLE" "$ID"
+	((STATUS == 1))
+	has "$ERR" 'devpts on /dev/pts'
+	has "$ERR" 'hint: in a user namespace, only ids that are mapped there can own anything'
+	nothing_left
+}
+
+@test "a /proc with covered parts: a user namespace gets no procfs of its own, and is told" {
+	users
+	args true
+	code=0
+	OCI_TEST_MARK=$MARK unshare --mount sh -c 'mount -t tmpfs none /proc/driver && exec "$@"' sh \
+		"$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" >"$T/o" 2>"$T/e" </dev/null || code=$?
+	is "$code" 1
+	has "$(<"$T/e")" '/mounts/0 (proc on /proc): fsmount'
+	has "$(<"$T/e")" 'hint: parts of the /proc that the runtime sees are covered'
+}
