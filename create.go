@@ -210,6 +210,9 @@ func (r *request) create() (_ *made, err error) {
 		}
 		return nil
 	})
+	if err := b.findRdt(); err != nil {
+		return nil, err
+	}
 	dir, err := r.store.Create(b.record(), raw)
 	if err != nil {
 		return nil, err
@@ -306,6 +309,7 @@ func (b *birth) record() *state.Record {
 			}
 		}
 	}
+	rec.Rdt = b.rdt.record()
 	if self, err := process.Self(); err == nil {
 		rec.Creator = state.Process(self)
 	}

@@ -85,6 +85,9 @@ func destroy(dir *state.Dir) error {
 	if err := removeCgroup(dir.Record); err != nil {
 		return err
 	}
+	if err := removeRdt(dir.Record); err != nil {
+		return err
+	}
 	// Read before the entry goes; a config that cannot be read has no hooks to run.
 	s, _ := hookSpec(dir)
 	if err := dir.Remove(); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/resctrl"
 )
 
 // stepFailure is a step of a Plan that did not succeed.
@@ -152,6 +153,9 @@ func hint(err error) string {
 		return "a user's session keyrings count against /proc/sys/kernel/keys/maxkeys; --no-new-keyring makes none"
 	case nr == unix.SYS_CAPSET && errno == unix.EPERM:
 		return "the runtime itself lacks a capability that the config asks for"
+	}
+	if errors.Is(err, resctrl.ErrNotMounted) {
+		return "mount -t resctrl resctrl /sys/fs/resctrl, where /proc/filesystems lists resctrl: the processor has RDT or its like then"
 	}
 	return netDeviceHint(field, errno)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
 	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/resctrl"
 )
 
 var eventsCommand = &cli.Command{
@@ -43,7 +44,7 @@ var eventsCommand = &cli.Command{
 			return failed(c, id, err)
 		}
 		defer cg.Close()
-		e := &eventStream{id: id, cgroup: cg, out: json.NewEncoder(c.App.Writer)}
+		e := &eventStream{id: id, cgroup: cg, rdt: groupOf(dir.Record), out: json.NewEncoder(c.App.Writer)}
 		if c.Bool("stats") {
 			return failed(c, id, e.stats())
 		}
@@ -58,11 +59,10 @@ type event struct {
 	Data any    `json:"data,omitempty"`
 }
 
-// eventStats is the data of a "stats" event: empty where this runtime has nothing
-// to tell.
+// eventStats is the data of a "stats" event.
 type eventStats struct {
 	*cgroup.Stats
-	IntelRdt struct{} `json:"intel_rdt"`
+	IntelRdt resctrl.Stats `json:"intel_rdt"` // empty without /linux/intelRdt
 }
 
 // eventError is the data of an "error" event.
@@ -74,15 +74,28 @@ type eventError struct {
 type eventStream struct {
 	id     string
 	cgroup *cgroup.Cgroup
+	rdt    *resctrl.Group // or nil
 	out    *json.Encoder
 }
 
 func (e *eventStream) stats() error {
-	s, err := e.cgroup.Stats()
+	s, err := e.read()
 	if err != nil {
 		return err
 	}
-	return e.print("stats", eventStats{Stats: s})
+	return e.print("stats", s)
+}
+
+// read reads the statistics.
+func (e *eventStream) read() (s eventStats, err error) {
+	if s.Stats, err = e.cgroup.Stats(); err != nil || e.rdt == nil {
+		return s, err
+	}
+	rdt, err := e.rdt.Stats()
+	if err == nil {
+		s.IntelRdt = *rdt
+	}
+	return s, err
 }
 
 func (e *eventStream) print(kind string, data any) error {
@@ -141,10 +154,10 @@ func (e *eventStream) follow(init process.ID, interval time.Duration) error {
 		}
 		// Only output that cannot be written ends the stream: the next
 		// statistics may be readable again.
-		s, err := e.cgroup.Stats()
+		s, err := e.read()
 		switch {
 		case err == nil:
-			err = e.print("stats", eventStats{Stats: s})
+			err = e.print("stats", s)
 		case !init.Alive():
 			return nil
 		default:

@@ -36,6 +36,7 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	p.Add(b.keyring()...)
 	p.Add(b.processLabels()...)
 	p.Add(b.enterPids()...)
+	p.Add(b.joinRdt()...)
 	p.Add(b.openContainerRoot())
 	p.Add(b.session())
 	p.Add(b.console(false)...)

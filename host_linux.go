@@ -12,6 +12,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/capability"
 	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/resctrl"
 )
 
 // host is what a Plan depends on besides the config. Tests make it by hand.
@@ -26,13 +27,15 @@ type host struct {
 	fileLimit unix.Rlimit
 	// module says whether a Linux security module is active.
 	module func(name string) bool
+	// resctrl finds the resctrl file system.
+	resctrl func() (*resctrl.Root, error)
 	// open opens a file of a directory tree without leaving the tree.
 	open func(dir, file string) (io.ReadCloser, error)
 }
 
 // thisHost looks at the machine.
 func thisHost(cgroupManager string) (*host, error) {
-	h := &host{euid: os.Geteuid(), open: openBelow, module: activeModule, streamOwner: map[int]uint32{}}
+	h := &host{euid: os.Geteuid(), open: openBelow, module: activeModule, resctrl: resctrl.Find, streamOwner: map[int]uint32{}}
 	var err error
 	if h.lastCap, err = capability.Last(); err != nil {
 		return nil, err

@@ -45,6 +45,7 @@ type birth struct {
 	mounts  []*mount
 	caps    *capabilities
 	cgroups *cgroups
+	rdt     *rdt
 	env     []string
 	joins   bool // an exec: the container exists
 	// explains fills plan.Step.Shell, which nobody reads elsewhere.
@@ -90,6 +91,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	var more []error
 	b.mounts, more = mountsOf(s, bundle, rootfs)
 	faults = append(faults, more...)
+	b.rdt = rdtOf(s, id)
 	b.cgroups, more = cgroupsOf(s, id, h)
 	faults = append(faults, more...)
 	if s.Process != nil {
@@ -120,6 +122,7 @@ func (b *birth) plan() *plan.Plan {
 
 	// The runtime opens and makes what only it can.
 	p.Add(b.makeCgroup()...)
+	p.Add(b.makeRdt()...)
 	p.Add(b.openNamespaces()...)
 	p.Add(b.openRoot()...)
 	p.Add(b.openSources()...)
@@ -155,6 +158,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.makeWorkingDirectory()...)
 	p.Add(b.runtimeHooks()...)
 	p.Add(b.moveNetDevices()...)
+	p.Add(b.joinRdt()...)
 	p.Add(b.containerHooks()...)
 	p.Add(b.enterRoot()...)
 	p.Add(b.identity()...)

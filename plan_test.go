@@ -176,6 +176,13 @@ var planCases = []struct {
 		h := []specs.Hook{{Path: "/bin/hook"}}
 		s.Hooks = &specs.Hooks{Prestart: h, CreateRuntime: h, CreateContainer: h, StartContainer: h, Poststart: h, Poststop: h} //nolint:staticcheck // prestart is deprecated, not gone
 	}},
+	{name: "rdt", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.IntelRdt = &specs.LinuxIntelRdt{L3CacheSchema: "L3:0=7f0;1=1f", MemBwSchema: "MB:0=20;1=70", Schemata: []string{"L2:0=f"}, EnableMonitoring: true}
+	}},
+	{name: "rdt-prepared", layout: legacy, edit: func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "guaranteed"} }},
+	{name: "rdt-shared", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "guaranteed", L3CacheSchema: "L3:0=f"}
+	}},
 	{name: "net-devices", layout: unified, edit: func(s *specs.Spec) {
 		s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth1": {}, "eth0": {Name: "net%d"}, "eth2": {Name: "web0"}}
 	}},

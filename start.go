@@ -225,6 +225,9 @@ func (b *birth) settle() plan.Step {
 				b.dir.Record.Cgroup.Dirs = b.cgroups.dirs.Paths()
 				b.dir.Record.Cgroup.Inodes = inodes(b.dir.Record.Cgroup.Dirs)
 			}
+			if b.rdt != nil {
+				b.dir.Record.Rdt.Remove = b.rdt.settled()
+			}
 			return nil, b.dir.Save()
 		},
 	}

@@ -37,7 +37,6 @@ func unsupported(s *specs.Spec) []error {
 			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Path != "" && ns.Type == specs.MountNamespace)
 		}
 		refuse("/linux/seccomp", l.Seccomp != nil)
-		refuse("/linux/intelRdt", l.IntelRdt != nil)
 	}
 	return faults
 }

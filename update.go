@@ -45,19 +45,14 @@ var updateCommand = &cli.Command{
 		&cli.StringFlag{Name: "kernel-memory", Hidden: true, Usage: "ignored"},
 		&cli.StringFlag{Name: "kernel-memory-tcp", Hidden: true, Usage: "ignored"},
 		&cli.StringFlag{Name: "pids-limit", Usage: "greatest `NUMBER` of processes and threads; -1 is no limit"},
-		&cli.StringFlag{Name: "l3-cache-schema", Usage: "not supported yet"},
-		&cli.StringFlag{Name: "mem-bw-schema", Usage: "not supported yet"},
+		&cli.StringFlag{Name: "l3-cache-schema", Usage: "`SCHEMA` of the L3 cache, such as L3:0=7f0;1=1f (Intel RDT)"},
+		&cli.StringFlag{Name: "mem-bw-schema", Usage: "`SCHEMA` of memory bandwidth, such as MB:0=20;1=70 (Intel RDT)"},
 	},
 	Action: func(c *cli.Context) error {
 		if err := arguments(c, 1, 1); err != nil {
 			return err
 		}
 		id := c.Args().First()
-		for _, name := range []string{"l3-cache-schema", "mem-bw-schema"} {
-			if c.String(name) != "" {
-				return failed(c, id, fmt.Errorf("--%s: Intel RDT is not supported yet", name))
-			}
-		}
 		r := &specs.LinuxResources{}
 		err := readResources(r, c.String("resources"), c.App.Reader)
 		if err == nil {
@@ -79,7 +74,13 @@ var updateCommand = &cli.Command{
 			return failed(c, id, err)
 		}
 		defer dir.Close()
-		return failed(c, id, setLimits(dir, r))
+		back, err := updateRdt(dir.Record, c.String("l3-cache-schema"), c.String("mem-bw-schema"))
+		if err == nil {
+			if err = setLimits(dir, r); err != nil {
+				err = withCleanup(err, back())
+			}
+		}
+		return failed(c, id, err)
 	},
 }
 

@@ -40,6 +40,14 @@ type Cgroup struct {
 	Unit    string   `json:"unit,omitempty"`    // systemd's name for it
 }
 
+// Rdt names the resctrl groups of a container, by their directories.
+type Rdt struct {
+	Root    string   `json:"root"`              // of the file system
+	Group   string   `json:"group"`             // the control group
+	Monitor string   `json:"monitor,omitempty"` // the monitored group in it
+	Remove  []string `json:"remove,omitempty"`  // those that go with the container, in this order
+}
+
 // Record is the content of state.json.
 type Record struct {
 	Version     int               `json:"version"` // see [Version]; set on writing
@@ -55,6 +63,7 @@ type Record struct {
 	Creator Process `json:"creator"` // the runtime that makes it
 	Init    Process `json:"init"`    // zero until known
 	Cgroup  Cgroup  `json:"cgroup"`
+	Rdt     *Rdt    `json:"rdt,omitempty"`
 
 	OwnPids    bool `json:"ownPids"`              // it has a pid namespace of its own
 	NoPivot    bool `json:"noPivot"`              // its root is a chroot, not its mount namespace's root

@@ -33,6 +33,9 @@ func (rec *Record) render() []byte {
 	w.process("creator", rec.Creator)
 	w.process("init", rec.Init)
 	w.cgroup("cgroup", &rec.Cgroup)
+	if rec.Rdt != nil {
+		w.rdt("rdt", rec.Rdt)
+	}
 	w.flag("ownPids", rec.OwnPids)
 	w.flag("noPivot", rec.NoPivot)
 	w.flag("hasProcess", rec.HasProcess)
@@ -58,14 +61,7 @@ func (w *jsonWriter) cgroup(name string, c *Cgroup) {
 	if c.Path != "" {
 		w.text("path", c.Path)
 	}
-	if len(c.Dirs) > 0 {
-		w.out = append(w.key("dirs"), '[')
-		for i, dir := range c.Dirs {
-			w.separate(i)
-			w.out = appendQuoted(w.out, dir)
-		}
-		w.out = append(w.out, ']')
-	}
+	w.texts("dirs", c.Dirs)
 	if len(c.Inodes) > 0 {
 		w.out = append(w.key("inodes"), '[')
 		for i, inode := range c.Inodes {
@@ -77,6 +73,17 @@ func (w *jsonWriter) cgroup(name string, c *Cgroup) {
 	if c.Unit != "" {
 		w.text("unit", c.Unit)
 	}
+	w.close()
+}
+
+func (w *jsonWriter) rdt(name string, r *Rdt) {
+	w.open(name)
+	w.text("root", r.Root)
+	w.text("group", r.Group)
+	if r.Monitor != "" {
+		w.text("monitor", r.Monitor)
+	}
+	w.texts("remove", r.Remove)
 	w.close()
 }
 
@@ -109,6 +116,19 @@ func (w *jsonWriter) close()                       { w.out = append(w.out, '}') 
 func (w *jsonWriter) text(name, value string)      { w.out = appendQuoted(w.key(name), value) }
 func (w *jsonWriter) number(name string, n uint64) { w.out = strconv.AppendUint(w.key(name), n, 10) }
 func (w *jsonWriter) flag(name string, value bool) { w.out = strconv.AppendBool(w.key(name), value) }
+
+// texts is a list that is there only if it is not empty.
+func (w *jsonWriter) texts(name string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	w.out = append(w.key(name), '[')
+	for i, s := range list {
+		w.separate(i)
+		w.out = appendQuoted(w.out, s)
+	}
+	w.out = append(w.out, ']')
+}
 
 // set is a flag that is there only if it is true.
 func (w *jsonWriter) set(name string, value bool) {

@@ -22,6 +22,9 @@ func fill(v reflect.Value, n *int, text string) {
 		for i := range v.NumField() {
 			fill(v.Field(i), n, text)
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n, text)
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]string{"b" + text: text, "a": "", "": "x"}))
 	case reflect.Slice:

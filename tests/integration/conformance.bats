@@ -52,7 +52,6 @@ rows() {
 		['`ridmap`']='.mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind", "ridmap=uids=0-0-1;gids=0-0-1"]}]'
 		['`uidMappings`, `gidMappings` of a mount']='({containerID: 0, hostID: 1, size: 1} | [.]) as $m
 			| .mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind"], uidMappings: $m, gidMappings: $m}]'
-		['`intelRdt`']='.linux.intelRdt = {closID: "x"}'
 		['`memoryPolicy`']='.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
 		['`seccomp`']='.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW"}'
 	)

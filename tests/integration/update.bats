@@ -214,8 +214,8 @@ from_stdin() {
 	rt update --kernel-memory 1M "$ID"
 	((STATUS == 0))
 	has "$ERR" 'kernel memory are ignored'
-	refused 'not supported yet' update --l3-cache-schema L3:0=f "$ID"
-	refused 'not supported yet' update --mem-bw-schema MB:0=50 "$ID"
+	refused 'created without /linux/intelRdt' update --l3-cache-schema L3:0=f "$ID"
+	refused '--mem-bw-schema: must be one line that begins with MB:' update --mem-bw-schema 0=50 "$ID"
 	from_stdin '{"rdma": {"mlx5_1": {"hcaHandles": 3}}}'
 	if [[ ! -d /sys/fs/cgroup/rdma ]]; then
 		((STATUS == 1))
