@@ -22,14 +22,14 @@ func (b *birth) scheduling() []plan.Step {
 }
 
 // byHost gives a step that needs capabilities of the host to who has them: in a
-// user namespace, that is no longer the first process. The system call nr takes a
-// pid, 0 for the caller's own; note is what it sets.
+// user namespace, that is no longer the first process but the runtime, if it is root.
+// The system call nr takes a pid, 0 for the caller's own; note is what it sets.
 func (b *birth) byHost(s plan.Step, nr uintptr, note string, args func(*program.Assembler, program.Arg) []program.Arg, do func(pid int) error) plan.Step {
 	s.By, s.Reason = plan.Init, "before the privileges go, and after the last fork: a deadline forbids one"
 	s.Assemble = func(a *program.Assembler) {
 		a.Call(program.Discard, nr, args(a, program.Const(0))...).Note(note)
 	}
-	if b.ns.private(unix.CLONE_NEWUSER) {
+	if b.ns.private(unix.CLONE_NEWUSER) && b.host.euid == 0 {
 		s.By, s.Reason, s.Assemble = plan.Runtime, "in its user namespace the process has no capability of the host's", nil
 		s.Do = func() (func() error, error) {
 			if err := do(b.child.Pid); err != nil {

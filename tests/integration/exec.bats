@@ -67,6 +67,7 @@ running() {
 	no /etc 'permission denied|is a directory'
 	no /formless 'exec format error'
 	no /script 'no such file or directory'
+	has "$ERR" 'hint: the file or its interpreter is missing'
 	# To execute a file one need not be able to read it.
 	rt exec --user 1000:1000 "$ID" /locked/true
 	is "$STATUS:$ERR" 0:
@@ -178,9 +179,12 @@ running() {
 	running
 	ok exec --cwd /mnt/full "$ID" sh -c 'pwd; ls'
 	is "$OUT" $'/mnt/full\nfile'
-	for bad in /no/such /etc/passwd relative; do
-		rt exec --cwd "$bad" "$ID" true
+	for bad in '/no/such: no such file or directory' '/etc/passwd: not a directory' 'relative: '; do
+		rt exec --cwd "${bad%%:*}" "$ID" true
 		((STATUS == 255)) || fail "exec --cwd $bad exits $STATUS"
+		is_oci_mini || continue
+		like "$ERR" '/(process/)?cwd' # which of directory, program and interpreter it is
+		[[ $bad == relative* ]] || has "$ERR" "chdir ${bad/: /: }"
 	done
 	for fd in {3..20}; do
 		rt exec --cwd "/proc/self/fd/$fd" "$ID" sh -c '[ . -ef / ]'

@@ -101,7 +101,7 @@ bye() {
 	sees 'box>'
 	[[ $(modes) != "$before" ]] || fail "the caller's terminal is not in raw mode"
 	silent kill "$ID" KILL
-	sees '(box> )?code 137'
+	sees '(box> ?)?code 137'
 	is "$(modes)" "$before" "the caller's terminal"
 	type_keys "echo typed" Enter
 	sees typed
@@ -177,30 +177,55 @@ bye() {
 	ok run --bundle "$BUNDLE" "$ID"
 }
 
-@test "tty: socket and terminal in combinations that make no sense are refused" {
+@test "tty: socket and terminal in combinations that make no sense are refused, with the reason" {
+	none='--console-socket: /process/terminal is false, so there is no console to send'
+	needs='/process/terminal: a process that is detached needs --console-socket'
+	foreground='--console-socket: only for a process that is detached: in the foreground, the terminal is the caller'
 	args sleep 60
-	rt create --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
-	is "$STATUS" 1 'a socket without a terminal'
-	has "$ERR" terminal
+	refused "$none" create --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
+	refused "$none" run --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
 	config '.process.terminal = true'
-	rt create --bundle "$BUNDLE" "$ID"
-	is "$STATUS" 1 'create of a terminal without a socket'
-	rt run --detach --bundle "$BUNDLE" "$ID"
-	is "$STATUS" 1 'run --detach of a terminal without a socket'
-	rt run --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
-	is "$STATUS" 1 'a socket in the foreground'
-	rt create --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
-	is "$STATUS" 1 'a socket that is not there'
-	has "$ERR" 'no such file or directory'
+	refused "$needs" create --bundle "$BUNDLE" "$ID"
+	refused "$needs" run --detach --bundle "$BUNDLE" "$ID"
+	refused "$foreground" run --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
+	refused 'no such file or directory' create --console-socket "$T/no.sock" --bundle "$BUNDLE" "$ID"
 	nothing_left
 	config '.process.terminal = false'
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	jq '.process | .terminal = true | .args = ["true"]' "$BUNDLE/config.json" >"$T/process.json"
-	for flags in '--detach' '--detach --tty'; do
-		# shellcheck disable=SC2086 # words
-		rt exec $flags --process "$T/process.json" "$ID"
-		is "$STATUS" 255 "exec $flags of a terminal without a socket"
-	done
-	rt exec --console-socket "$T/no.sock" --detach "$ID" true
-	is "$STATUS" 255 'exec: a socket without a terminal'
+	no_exec() { # REASON ARG...
+		local reason=$1
+		shift
+		rt exec "$@"
+		is "$STATUS" 255 "exec $*" || return 1
+		has "$ERR" "$reason"
+	}
+	no_exec "$needs" --detach --process "$T/process.json" "$ID"
+	no_exec "$needs" --detach --tty --process "$T/process.json" "$ID"
+	no_exec "$needs" --detach --tty "$ID" true
+	no_exec "$none" --console-socket "$T/no.sock" --detach "$ID" true
+	no_exec "$foreground" --console-socket "$T/no.sock" --tty "$ID" true
+	no_exec 'no such file or directory' --console-socket "$T/no.sock" --detach --tty "$ID" true
+}
+
+@test "tty: the caller's terminal is restored when the container of an exec goes, and by a failing hook" {
+	need_tmux
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	at_terminal 80 24
+	before=$(modes)
+	type_keys "$RUNTIME --root $ROOT exec --tty -e 'PS1=box> ' $ID sh -i; echo code \$?" Enter
+	sees 'box>'
+	[[ $(modes) != "$before" ]] || fail "the caller's terminal is not in raw mode"
+	silent delete --force "$ID"
+	sees '(box> ?)?code 137'
+	is "$(modes)" "$before" 'after delete --force'
+	on_terminal
+	config '.hooks.poststart = [{path: "/bin/sh", args: ["sh", "-c", "sleep 0.2; exit 1"]}]'
+	type_keys "clear; $RUNTIME --root $ROOT run --bundle $BUNDLE $ID 2>$T/e; echo code \$?" Enter
+	sees '(box> ?)?code 1'
+	has "$(<"$T/e")" /hooks/poststart/0
+	is "$(modes)" "$before" 'after a failing hook'
+	bye
+	nothing_left
 }
