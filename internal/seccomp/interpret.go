@@ -1,0 +1,199 @@
+package seccomp
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// interpret reads what a profile says of a call, given that it compiles. It is slow
+// and plain, shares nothing with the compiler but the tables, and is what the
+// compiled program is tested against.
+func interpret(p *specs.LinuxSeccomp, native specs.Arch, d *Data) Verdict {
+	fallback := interpretAction(p.DefaultAction, p.DefaultErrnoRet)
+	byDefault := Verdict{Ret: fallback, Rule: "/linux/seccomp/defaultAction"}
+	on := archOf(d)
+	covers := func(name specs.Arch) bool { return name == native || slices.Contains(p.Architectures, name) }
+	switch {
+	case on != nil && covers(on.name):
+	case d.Arch == unix.AUDIT_ARCH_X86_64 && covers(specs.ArchX86_64) && d.Number == 1<<32-1:
+		byDefault.Reason = "not a call: a tracer has taken one back"
+		return byDefault
+	default:
+		return Verdict{Ret: badArch, Rule: "/linux/seccomp/architectures", Reason: "calls of this architecture are not covered"}
+	}
+
+	if newest := interpretNewest(p, on); newest != "" && refuses(fallback) {
+		nr, _ := Number(on.name, newest)
+		first, last := on.apart()
+		apart := first <= d.Number && d.Number <= last
+		if on.setup && d.Number == 0 {
+			return Verdict{Ret: on.enosys(), Reason: "stands for a number that the kernel does not know"}
+		}
+		if d.Number > nr && !apart {
+			return Verdict{Ret: on.enosys(), Reason: fmt.Sprintf("newer than %s, the newest call that the profile names", newest)}
+		}
+	}
+
+	name := on.nameOf(d.Number)
+	if name == "" {
+		byDefault.Reason = "no call of this number is known"
+		return byDefault
+	}
+	var mux *multiplexer
+	for i := range multiplexers {
+		if on.muxed && multiplexers[i].name == name {
+			mux = &multiplexers[i]
+		}
+	}
+	matched := false
+	v := byDefault
+	for i, s := range p.Syscalls {
+		ret := interpretAction(s.Action, s.ErrnoRet)
+		if !slices.Contains(s.Names, name) || ret == fallback {
+			continue
+		}
+		this := Verdict{Ret: ret, Rule: fmt.Sprintf("/linux/seccomp/syscalls/%d", i)}
+		if interpretAlways(s.Args, on.wide) {
+			return this
+		}
+		if !matched && interpretArgs(s.Args, on.wide, d.Args) {
+			matched, v = true, this
+		}
+	}
+	if matched || mux == nil {
+		return v
+	}
+	number := d.Args[0] & mux.mask
+	if number >= uint64(len(mux.calls)) || mux.calls[number] == "" {
+		return v
+	}
+	return interpretThrough(p, mux.calls[number], on.wide, byDefault)
+}
+
+// interpretThrough says what a call gets that is made through a multiplexer, where
+// its own arguments are not seen: the strictest that it may get.
+func interpretThrough(p *specs.LinuxSeccomp, name string, wide bool, byDefault Verdict) Verdict {
+	v := byDefault
+	for i, s := range p.Syscalls {
+		ret := interpretAction(s.Action, s.ErrnoRet)
+		if !slices.Contains(s.Names, name) || ret == byDefault.Ret {
+			continue
+		}
+		this := Verdict{
+			Ret: ret, Rule: fmt.Sprintf("/linux/seccomp/syscalls/%d", i),
+			Reason: fmt.Sprintf("as %s, whose arguments are not seen here", name),
+		}
+		if interpretAlways(s.Args, wide) {
+			return this
+		}
+		if stricter(ret, v.Ret) {
+			v = this
+		}
+	}
+	return v
+}
+
+// archOf returns the architecture of a call.
+func archOf(d *Data) *arch {
+	for i := range arches {
+		a := &arches[i]
+		if a.audit == d.Arch && (a.audit != unix.AUDIT_ARCH_X86_64 || a.x32() == (d.Number >= x32Bit)) {
+			return a
+		}
+	}
+	return nil
+}
+
+func interpretAction(name specs.LinuxSeccompAction, errnoRet *uint) uint32 {
+	i := slices.IndexFunc(actions[:], func(a action) bool { return a.name == name })
+	switch {
+	case actions[i].most == 0:
+		return actions[i].ret
+	case errnoRet == nil:
+		return actions[i].ret + 1 // EPERM
+	}
+	return actions[i].ret + uint32(*errnoRet)
+}
+
+// interpretNewest returns the newest call of an architecture that a profile names.
+func interpretNewest(p *specs.LinuxSeccomp, on *arch) (newest string) {
+	highest := int64(-1)
+	first, last := on.apart()
+	for _, s := range p.Syscalls {
+		for _, name := range s.Names {
+			nr, ok := Number(on.name, name)
+			if ok && int64(nr) > highest && (nr < first || nr > last) {
+				newest, highest = name, int64(nr)
+			}
+		}
+	}
+	return newest
+}
+
+// interpretAlways says that a rule answers a call whatever its arguments are.
+func interpretAlways(args []specs.LinuxSeccompArg, wide bool) bool {
+	for _, a := range args {
+		mask := a.Value
+		if !wide {
+			mask &= 1<<32 - 1
+		}
+		if a.Op != specs.OpMaskedEqual || mask != 0 {
+			// Among several conditions on one argument, one that always holds is
+			// enough: they are rules of their own.
+			if !interpretTwice(args) {
+				return false
+			}
+		} else if interpretTwice(args) {
+			return true
+		}
+	}
+	return !interpretTwice(args)
+}
+
+// interpretTwice says that an argument is compared twice.
+func interpretTwice(args []specs.LinuxSeccompArg) bool {
+	var seen [6]bool
+	for _, a := range args {
+		if seen[a.Index] {
+			return true
+		}
+		seen[a.Index] = true
+	}
+	return false
+}
+
+// interpretArgs says that the arguments meet all conditions, or one of them if an
+// argument is compared twice.
+func interpretArgs(conds []specs.LinuxSeccompArg, wide bool, args [6]uint64) bool {
+	any := interpretTwice(conds)
+	for _, c := range conds {
+		arg, value, two := args[c.Index], c.Value, c.ValueTwo
+		if !wide {
+			arg, value, two = arg&(1<<32-1), value&(1<<32-1), two&(1<<32-1)
+		}
+		var holds bool
+		switch c.Op {
+		case specs.OpEqualTo:
+			holds = arg == value
+		case specs.OpNotEqual:
+			holds = arg != value
+		case specs.OpLessThan:
+			holds = arg < value
+		case specs.OpLessEqual:
+			holds = arg <= value
+		case specs.OpGreaterThan:
+			holds = arg > value
+		case specs.OpGreaterEqual:
+			holds = arg >= value
+		case specs.OpMaskedEqual:
+			holds = arg&value == two&value
+		}
+		if holds == any {
+			return any
+		}
+	}
+	return !any
+}

@@ -1,0 +1,160 @@
+package seccomp
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// A point is a call that the profile has rules for.
+type point struct {
+	nr     uint32
+	to     label
+	weight int
+}
+
+// Weights of calls in the search. The kernel remembers which calls a filter allows
+// whatever their arguments are, and does not run it for them (Linux 5.11), so
+// what is left to run it for are the others.
+const (
+	weightSpan  = 1 // of a range that the profile does not name
+	weightAllow = 0 // of a call that is always allowed
+	weightOther = 2 // of a call with another constant answer than the default
+	weightArgs  = 6 // of a call that is judged by its arguments
+)
+
+// spansOf adds the spans of an architecture between two numbers.
+func (c *compiler) spansOf(a *arch, start, end uint64, s *spans) {
+	points, newest := c.points(a)
+	slices.SortFunc(points, func(a, b point) int { return int(int64(a.nr) - int64(b.nr)) })
+	e := c.e
+	// The background: the default up to the newest call, ENOSYS for newer ones.
+	background := []span{{uint32(start), e.ret(c.rules.fallback), weightSpan}}
+	if newest >= 0 && refuses(c.rules.fallback) {
+		newer := e.ret(a.enosys())
+		if a.setup {
+			background = []span{{0, newer, weightSpan}, {1, background[0].to, weightSpan}}
+		}
+		background = append(background, span{uint32(newest) + 1, newer, weightSpan})
+		if first, last := a.apart(); first <= last && uint32(newest) < first {
+			background = append(background, span{first, background[0].to, weightSpan}, span{last + 1, newer, weightSpan})
+		}
+	}
+	at := start
+	fill := func(to uint64) {
+		for i, b := range background {
+			next := end
+			if i+1 < len(background) {
+				next = uint64(background[i+1].start)
+			}
+			if from, until := max(at, uint64(b.start)), min(to, next); from < until {
+				s.add(uint32(from), b.to, b.weight)
+			}
+		}
+	}
+	for _, p := range points {
+		fill(uint64(p.nr))
+		s.add(p.nr, p.to, p.weight)
+		at = uint64(p.nr) + 1
+	}
+	fill(end)
+}
+
+// points returns the calls of the profile that an architecture has, and the number
+// of the newest that it names, or -1.
+func (c *compiler) points(a *arch) (points []point, newest int64) {
+	newest = -1
+	first, last := a.apart()
+	points = make([]point, 0, numNames)
+	for call := range numNames {
+		if !c.rules.named[call] {
+			continue
+		}
+		nr, ok := a.number(call)
+		if !ok {
+			continue
+		}
+		if nr < first || nr > last {
+			newest = max(newest, int64(nr))
+		}
+		if len(c.rules.of(call)) > 0 {
+			to, weight := c.judge(a, call)
+			points = append(points, point{nr, to, weight})
+		}
+	}
+	if a.muxed {
+		points = c.multiplex(a, points)
+	}
+	return points, newest
+}
+
+// judge returns where the rules of a call are tried.
+func (c *compiler) judge(a *arch, call int) (label, int) {
+	ret, constant, list := c.rules.decide(call, a.wide)
+	if constant {
+		return c.e.ret(ret), c.weight(ret)
+	}
+	seen := &c.judged[index(a.wide)][index(a.big)]
+	if *seen == nil {
+		*seen = new([numNames]label)
+	}
+	if l := (*seen)[call]; l > 0 {
+		return l - 1, weightArgs
+	}
+	inTurn := make([]rule, len(list))
+	for i, r := range list {
+		inTurn[i] = c.rules.all[r]
+	}
+	l := newMatcher(c.e, inTurn, c.rules.fallback, a.wide, a.big).from(0, 0, nothing)
+	(*seen)[call] = l + 1
+	return l, weightArgs
+}
+
+// multiplex adds or replaces the points of multiplexers.
+func (c *compiler) multiplex(a *arch, points []point) []point {
+	for i := range multiplexers {
+		m := &multiplexers[i]
+		call := nameIndex(m.name)
+		nr, ok := a.number(call)
+		if !ok {
+			continue
+		}
+		inTurn := c.rules.multiplexed(m, a.wide)
+		if inTurn == nil {
+			continue // it has its point, or the default
+		}
+		to := newMatcher(c.e, inTurn, c.rules.fallback, a.wide, a.big).from(0, 0, nothing)
+		p := point{nr, to, weightArgs}
+		if i := slices.IndexFunc(points, func(p point) bool { return p.nr == nr }); i >= 0 {
+			points[i] = p
+		} else {
+			points = append(points, p)
+		}
+	}
+	return points
+}
+
+func (c *compiler) weight(ret uint32) int {
+	if ret == unix.SECCOMP_RET_ALLOW {
+		return weightAllow
+	}
+	return weightOther
+}
+
+// refuses says that an answer keeps a call from being made, so that a call which
+// the profile cannot know is to be answered as by a kernel that does not know it.
+// A tracer is taken to know new calls by itself.
+func refuses(ret uint32) bool {
+	switch ret & unix.SECCOMP_RET_ACTION_FULL {
+	case unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_LOG, unix.SECCOMP_RET_TRACE:
+		return false
+	}
+	return true
+}
+
+func index(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
