@@ -10,7 +10,7 @@ STATICCHECK ?= $(shell command -v staticcheck 2>/dev/null || echo "$$($(GO) env 
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags urfave_cli_no_docs \
 	-ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
 
-.PHONY: build demo test test-vm check install bench cross clean
+.PHONY: build demo test test-vm check conformance install bench cross clean
 
 build:
 	$(BUILD) -o oci-mini .
@@ -48,6 +48,10 @@ check:
 		echo "staticcheck is missing: go install honnef.co/go/tools/cmd/staticcheck@v0.8.2"; exit 1; fi
 	$(STATICCHECK) -checks inherit,-SA1019 ./...
 	@tests/lint-shell
+
+# The index of docs/conformance.md, from the schema of the specification.
+conformance:
+	$(GO) test ./internal/specschema -run TestConformancePage -update
 
 install:
 	@[ -x oci-mini ] || { echo "no ./oci-mini yet: make build"; exit 1; }
