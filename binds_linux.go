@@ -26,7 +26,7 @@ func (b *birth) openSources() []plan.Step {
 				Do: func() (func() error, error) { return nil, b.fillTmpfs(m) },
 			})
 		}
-		if !m.opt.Bind || m.opt.Remount || m.inRootfs != "" {
+		if !m.opt.Bind || m.opt.Remount || m.leftToInit() {
 			continue
 		}
 		steps = append(steps, plan.Step{
@@ -39,6 +39,10 @@ func (b *birth) openSources() []plan.Step {
 	}
 	return steps
 }
+
+// leftToInit says whether the source lies inside the rootfs, where an earlier mount may
+// have put it; but only the runtime can map owners, and takes what the rootfs itself has.
+func (m *mount) leftToInit() bool { return m.inRootfs != "" && m.owners == nil }
 
 // sharesWithHost says whether mounts made in a bind mount are to be seen on the
 // host: the mount and the root both ask for it, which is how engines ask for a
@@ -65,7 +69,17 @@ func (b *birth) openSource(m *mount) error {
 	if b.sharesWithHost(m) {
 		clone = cloneShared
 	}
-	fd, err := clone(m.Source, m.opt.Rec, follow)
+	source := m.Source
+	if m.inRootfs != "" {
+		// Links of the image stay in the image.
+		file, err := openPathBelow(b.rootfs, m.inRootfs)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(file)
+		source = fmt.Sprintf("/proc/self/fd/%d", file)
+	}
+	fd, err := clone(source, m.opt.Rec, follow)
 	if err != nil {
 		return err
 	}
@@ -96,7 +110,7 @@ func (b *birth) bind(a *program.Assembler, m *mount) {
 		b.copyLink(a, at, m)
 		return
 	}
-	if m.inRootfs == "" {
+	if !m.leftToInit() {
 		b.makeTarget(a, at, m, m.isDir)
 		setAttributes(a, tree, m)
 		b.attachBind(a, tree, at, m)

@@ -112,6 +112,8 @@ func hint(err error) string {
 		return "sizes take k, m or g: size=65536k"
 	case nr == unix.SYS_FSOPEN && errno == unix.ENODEV:
 		return "the kernel has no such file system; /proc/filesystems lists those it has"
+	case strings.Contains(text, "mount_setattr idmap of ") && errno == unix.EINVAL:
+		return "this file system cannot be id-mapped on this kernel"
 	case (strings.Contains(text, "fsconfig gid=") || strings.Contains(text, "fsconfig uid=")) && errno == unix.EINVAL:
 		return "in a user namespace, only ids that are mapped there can own anything"
 	case errno == unix.EPERM && nr == unix.SYS_FSCONFIG && (strings.Contains(text, "(mqueue on ") || strings.Contains(text, "(proc on ")):

@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/oci-mini/oci-mini/internal/capability"
+	"github.com/oci-mini/oci-mini/internal/mountopt"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -32,7 +33,7 @@ func supported() features.Features {
 		OCIVersionMin: "1.0.0",
 		OCIVersionMax: specs.Version,
 		Hooks:         hookKinds(),
-		MountOptions:  supportedMountOptions(),
+		MountOptions:  mountopt.Names(),
 		Linux: &features.Linux{
 			Namespaces:      kinds,
 			Capabilities:    capability.Names(),
@@ -42,7 +43,7 @@ func supported() features.Features {
 			Selinux:         &features.Selinux{Enabled: &yes},
 			IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
 			MemoryPolicy:    &features.MemoryPolicy{Modes: spec.Names(spec.MemoryPolicyModes), Flags: spec.Names(spec.MemoryPolicyFlags)},
-			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &no}},
+			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
 			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
 		PotentiallyUnsafeConfigAnnotations: honouredAnnotations,

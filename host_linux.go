@@ -72,16 +72,25 @@ func callersFileLimit() (limit unix.Rlimit, err error) {
 	return limit, os.NewSyscallError("prlimit64", err)
 }
 
-// openBelow opens a file below a directory, which stands for the root.
-func openBelow(dir, file string) (io.ReadCloser, error) {
+// openPathBelow finds a file of a directory tree without leaving the tree (O_PATH).
+func openPathBelow(dir, file string) (int, error) {
 	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+		return -1, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	defer unix.Close(root)
 	fd, err := unix.Openat2(root, file, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: inRoot})
 	if err != nil {
-		return nil, &os.PathError{Op: "openat2", Path: dir + "/" + file, Err: err}
+		return -1, &os.PathError{Op: "openat2", Path: dir + "/" + file, Err: err}
+	}
+	return fd, nil
+}
+
+// openBelow opens a file below a directory, which stands for the root.
+func openBelow(dir, file string) (io.ReadCloser, error) {
+	fd, err := openPathBelow(dir, file)
+	if err != nil {
+		return nil, err
 	}
 	defer unix.Close(fd)
 	// An image may have anything under that name: opening a device does things to

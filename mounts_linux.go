@@ -33,6 +33,7 @@ type mount struct {
 	copyUp int
 	// lentFd is the host's mount that stands in for one of the container's, or -1.
 	lentFd int
+	owners *owners // how owners are mapped, or nil
 }
 
 func (m *mount) field() string { return fmt.Sprintf("/mounts/%d", m.index) }
@@ -84,7 +85,9 @@ func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
 		if err := m.checkProc(); err != nil {
 			faults = append(faults, err)
 		}
-		faults = append(faults, unsupportedMount(m)...)
+		if m.owners, err = ownersOf(s, m); err != nil {
+			faults = append(faults, err)
+		}
 		list = append(list, m)
 	}
 	delayReadOnly(s, list)
@@ -272,6 +275,7 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 	if m.copyUp >= 0 {
 		m.mount = program.Const(m.copyUp)
 		setAttributes(a, m.mount, m)
+		mapOwnersOfNew(a, m.mount, m)
 		attachAt(a, program.Const(m.copyUp), at).Note(m.dest)
 		b.overRoot(a, program.Const(m.copyUp), m)
 		closeFd(a, at)
@@ -288,6 +292,7 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 		closeFd(a, top)
 	}
 	setAttributes(a, mnt.Arg(), m)
+	mapOwnersOfNew(a, mnt.Arg(), m)
 	attachAt(a, mnt.Arg(), at).Note(m.dest)
 	b.overRoot(a, mnt.Arg(), m)
 	if m.late {

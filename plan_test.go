@@ -160,6 +160,23 @@ var planCases = []struct {
 		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
 		s.Linux.GIDMappings = s.Linux.UIDMappings
 	}},
+	{name: "idmapped-mounts", layout: unified, edit: func(s *specs.Spec) {
+		m := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 10}}
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/own", Source: "/srv", Options: []string{"rbind", "ridmap"}, UIDMappings: m, GIDMappings: m},
+			specs.Mount{Destination: "/inside", Source: "/bundle/rootfs/srv", Options: []string{"bind", "idmap=uids=0-5-1#1-100-20;gids=0-0-1"}},
+			specs.Mount{Destination: "/new", Type: "tmpfs", Source: "tmpfs", Options: []string{"idmap"}, UIDMappings: m, GIDMappings: m},
+		)
+	}},
+	{name: "idmapped-mounts-in-user-namespace", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		s.Linux.GIDMappings = s.Linux.UIDMappings
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/implied", Source: "/srv", Options: []string{"rbind", "idmap"}},
+			specs.Mount{Destination: "/relative", Source: "/srv", Options: []string{"bind", "ridmap=uids=@0-5-1;gids=0-0-1#@1-1-1"}},
+		)
+	}},
 	{name: "time-namespace", layout: unified, edit: func(s *specs.Spec) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 86400, Nanosecs: 5}, "boottime": {Secs: -3}}

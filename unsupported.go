@@ -2,12 +2,9 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"github.com/oci-mini/oci-mini/internal/mountopt"
 )
 
 // unsupported lists what the config asks for and this version cannot do. To
@@ -39,39 +36,4 @@ func unsupported(s *specs.Spec) []error {
 		refuse("/linux/seccomp", l.Seccomp != nil)
 	}
 	return faults
-}
-
-// unsupportedMountOptions are understood and still to come.
-var unsupportedMountOptions = []struct {
-	name  string
-	asked func(*mountopt.Options) bool
-}{
-	{"idmap", func(o *mountopt.Options) bool { return o.IDMap == mountopt.IDMapTop }},
-	{"ridmap", func(o *mountopt.Options) bool { return o.IDMap == mountopt.IDMapTree }},
-}
-
-// unsupportedMount lists what one mount asks for and cannot get.
-func unsupportedMount(m *mount) []error {
-	var faults []error
-	for _, u := range unsupportedMountOptions {
-		if u.asked(&m.opt) {
-			faults = append(faults, fmt.Errorf("%s/options: %s: not supported yet", m.field(), u.name))
-		}
-	}
-	if len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		faults = append(faults, fmt.Errorf("%s/uidMappings: not supported yet", m.field()))
-	}
-	return faults
-}
-
-// supportedMountOptions are the names that features may list.
-func supportedMountOptions() []string {
-	return slices.DeleteFunc(mountopt.Names(), func(name string) bool {
-		return slices.ContainsFunc(unsupportedMountOptions, func(u struct {
-			name  string
-			asked func(*mountopt.Options) bool
-		}) bool {
-			return u.name == name
-		})
-	})
 }

@@ -48,10 +48,6 @@ rows() {
 		['`scheduler`']='.process.scheduler = {policy: "SCHED_OTHER", nice: 1}'
 		['`ioPriority`']='.process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 4}'
 		['`execCPUAffinity`']='.process.execCPUAffinity = {initial: "0"}'
-		['`idmap`']='.mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind", "idmap=uids=0-0-1;gids=0-0-1"]}]'
-		['`ridmap`']='.mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind", "ridmap=uids=0-0-1;gids=0-0-1"]}]'
-		['`uidMappings`, `gidMappings` of a mount']='({containerID: 0, hostID: 1, size: 1} | [.]) as $m
-			| .mounts += [{destination: "/mnt", type: "bind", source: "/", options: ["bind"], uidMappings: $m, gidMappings: $m}]'
 		['`memoryPolicy`']='.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
 		['`seccomp`']='.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW"}'
 	)
