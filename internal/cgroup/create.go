@@ -126,11 +126,16 @@ func (d *openDir) enable(need, like []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	below, _ := strings.CutPrefix(path.Dir(d.Path), d.Hierarchy.Dir)
-	at := d.Hierarchy.Dir
+	return enableBelow(d.Hierarchy.Dir, d.Path, missing, need)
+}
+
+// enableBelow turns on controllers for dir in all that lie above it, root first.
+func enableBelow(root, dir string, names, need []string) error {
+	below, _ := strings.CutPrefix(path.Dir(dir), root)
+	at := root
 	for step := range strings.SplitSeq(below, "/") {
 		at = path.Join(at, step)
-		if err := enableIn(at, missing, need); err != nil {
+		if err := enableIn(at, names, need); err != nil {
 			return err
 		}
 	}

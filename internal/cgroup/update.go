@@ -16,7 +16,13 @@ import (
 //
 // Memory that was reclaimed or processes that were killed to reach a limit stay
 // so. A file that cannot be read holds no value that could be put back.
+//
+// A version 2 controller that the cgroup does not have yet is turned on for it, and
+// stays on: that alone limits nothing.
 func (c *Cgroup) Update(writes []Write) error {
+	if err := c.turnOn(writes); err != nil {
+		return err
+	}
 	saved, err := c.save(writes)
 	if err != nil {
 		return err
@@ -31,11 +37,33 @@ func (c *Cgroup) Update(writes []Write) error {
 	return fmt.Errorf("%w; nothing was changed", err)
 }
 
+// turnOn enables the version 2 controllers of the writes, from the hierarchy's root
+// downwards. One that nobody has is left to the write, which tells it better.
+func (c *Cgroup) turnOn(writes []Write) error {
+	d := c.unified()
+	if d == nil {
+		return nil
+	}
+	var missing []string
+	for _, w := range writes {
+		if w.Unified && w.Controller != "" && !d.enabled(w.Controller) && !slices.Contains(missing, w.Controller) {
+			missing = append(missing, w.Controller)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return enableBelow(d.Hierarchy.Dir, d.Path, missing, missing)
+}
+
 // former is what a file said before a write.
 type former struct {
 	dir   *openDir
 	write Write
 	text  string
+	// instead says the same to a cgroup with processes, which takes no empty cpuset
+	// once it has one of its own; "" where there is no need.
+	instead string
 }
 
 // save reads the files that the writes are about to change.
@@ -57,7 +85,11 @@ func (c *Cgroup) save(writes []Write) ([]former, error) {
 			}
 			switch err {
 			case nil:
-				saved = append(saved, former{d, w, text})
+				f := former{dir: d, write: w, text: text}
+				if strings.TrimSpace(text) == "" && (w.File == "cpuset.cpus" || w.File == "cpuset.mems") {
+					f.instead, _ = readAt(d.fd, w.File+".effective")
+				}
+				saved = append(saved, f)
 			case unix.ENOENT, unix.EINVAL, unix.EACCES:
 				// Missing, or made for writing only.
 			default:
@@ -100,7 +132,12 @@ func (f *former) restore() error {
 		return nil // as it was, or gone with the cgroup
 	}
 	for _, value := range f.values() {
-		if err := writeAt(f.dir.fd, f.write.File, value); err != nil {
+		err := writeAt(f.dir.fd, f.write.File, value)
+		if err == unix.ENOSPC && f.instead != "" {
+			value = strings.TrimSpace(f.instead)
+			err = writeAt(f.dir.fd, f.write.File, value)
+		}
+		if err != nil {
 			w := Write{File: f.write.File, Value: value}
 			return &WriteError{w, f.dir.Path + "/" + w.File, err}
 		}
@@ -156,7 +193,13 @@ func (f *former) values() []string {
 // explain adds to the kernel's word what it was about.
 func (c *Cgroup) explain(err error) error {
 	var w *WriteError
-	if !errors.As(err, &w) || w.Unified {
+	if !errors.As(err, &w) {
+		return err
+	}
+	if w.Unified {
+		if w.File == "cpu.max" && errors.Is(w.Err, unix.EINVAL) {
+			return fmt.Errorf("%w: the period must be from 1000 to 1000000 µs, and the quota at least 1000 µs", err)
+		}
 		return err
 	}
 	d := c.v1(w.Controller)

@@ -90,9 +90,9 @@ func TestV1PutBackFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := putBack([]former{
-		{d, Write{File: "cpu.shares"}, shares + "\n"},
-		{d, Write{File: "cpu.cfs_period_us"}, "nonsense\n"},
-		{d, Write{File: "missing"}, "1\n"},
+		{dir: d, write: Write{File: "cpu.shares"}, text: shares + "\n"},
+		{dir: d, write: Write{File: "cpu.cfs_period_us"}, text: "nonsense\n"},
+		{dir: d, write: Write{File: "missing"}, text: "1\n"},
 	})
 	if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "could not be put back: "+d.Path+"/cpu.cfs_period_us: write nonsense") {
 		t.Error("error:", err)

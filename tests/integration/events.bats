@@ -87,11 +87,11 @@ lines() {
 }
 
 @test "events: the end is noticed long before the interval is over" {
-	args sh -c 'sleep 0.3'
+	args sleep "$((PATIENCE / 2)).5"
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	export OUTPUT=$T
 	stream --interval=1h "$ID"
-	wait_for -t 2 test -s "$T/status"
+	wait_for -t 3 test -s "$T/status"
 	is "$(<"$T/status")" 0 'exit status'
 	is "$(<"$T/stream")" ''
 }
