@@ -110,7 +110,7 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`cgroupfs`, systemd or disabled"},
 		},
 		Commands: []*cli.Command{
-			createCommand, deleteCommand, execCommand, explainCommand, featuresCommand, killCommand, listCommand,
+			createCommand, deleteCommand, execCommand, explainCommand, featuresCommand, infoCommand, killCommand, listCommand,
 			eventsCommand, pauseCommand, psCommand, resumeCommand, updateCommand, versionCommand,
 			runCommand, specCommand, startCommand, stateCommand,
 		},
