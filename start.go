@@ -96,7 +96,7 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 	if _, err := conn.Write([]byte{1}); err != nil {
 		return nil, err
 	}
-	f, err := program.ReadPeerFailure(conn)
+	f, err := letExecute(conn)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("the container's first process died before it could execute: %w", err)
@@ -112,6 +112,16 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 		return notifier, withCleanup(err, abort(dir))
 	}
 	return notifier, nil
+}
+
+// letExecute waits for the process's execve, or its failure.
+func letExecute(conn *os.File) (*program.Failure, error) {
+	peer, err := program.Meet(int(conn.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	defer peer.Release()
+	return peer.Wait()
 }
 
 // socketPath names start.sock through the open directory: a socket's address has
@@ -174,11 +184,8 @@ func (b *birth) waitForStart() plan.Step {
 		By: plan.Init, Words: "wait for start",
 		Shell: b.remark("a script goes on at once"),
 		Assemble: func(a *program.Assembler) {
-			// The socket gets the first number above the preserved descriptors,
-			// so that one call closes all others.
-			socket := 3 + b.opt.preserveFds
-			a.Call(program.Discard, unix.SYS_DUP3, program.Const(b.startFd), program.Const(socket), program.Const(unix.O_CLOEXEC)).Note("start.sock").Tolerate(unix.EINVAL)
-			a.Call(program.Discard, unix.SYS_CLOSE_RANGE, program.Const(socket+1), program.Const(uint32(1<<32-1)), program.Const(0)).Note("all but start.sock")
+			socket := b.startFd
+			a.Part(3+b.opt.preserveFds, socket)
 
 			again, connected := a.NewLabel(), a.NewLabel()
 			conn, n := a.Reg(), a.Reg()
@@ -194,8 +201,14 @@ func (b *birth) waitForStart() plan.Step {
 			a.Call(program.Discard, unix.SYS_CLOSE, conn.Arg())
 			a.Jump(again)
 			a.Bind(connected)
-			a.ReportTo(conn.Arg())
-			a.Release(conn, n)
+			// The execve closes descriptors in the order of their numbers: when start
+			// sees the end of this one, the socket is closed, and nobody takes the
+			// container for one that waits.
+			above := a.Reg()
+			a.Call(above, unix.SYS_FCNTL, conn.Arg(), program.Const(unix.F_DUPFD_CLOEXEC), program.Const(socket+1)).Note("F_DUPFD_CLOEXEC")
+			closeFd(a, conn)
+			a.ReportTo(above.Arg())
+			a.Release(above, n)
 		},
 	}
 }

@@ -298,12 +298,37 @@ func (a *Assembler) Publish(slot int, v Arg) {
 // If the parent is gone, the child exits: nobody is left to use it.
 func (a *Assembler) Sync(token byte) { a.emit(opSync, Discard, noCall, []Arg{Const(int(token))}) }
 
-// ReportTo writes later failures to the descriptor as well, in the form that
-// [ReadPeerFailure] reads: whoever holds the other end need not be the parent.
-func (a *Assembler) ReportTo(fd Arg) {
-	a.emit(opReportTo, Discard, noCall, []Arg{fd})
+// ReportTo sends the memory that the child shares with its parent to a socket
+// (SCM_RIGHTS), where [Meet] takes it: whoever has the other end learns of failures
+// as the parent does, and need not be the parent.
+func (a *Assembler) ReportTo(socket Arg) {
+	a.emit(opReportTo, Discard, noCall, []Arg{socket})
 	a.notes = true
 }
+
+// Filter installs a seccomp filter (seccomp(2), SECCOMP_SET_MODE_FILTER): flags are
+// SECCOMP_FILTER_FLAG_*, filter is an array of struct sock_filter. From there on the
+// child makes no system call but those of the instructions that follow: it waits
+// and reports through shared memory. mayExit says that the filter lets the child
+// call exit_group; otherwise it ends itself by a fault.
+//
+// With SECCOMP_FILTER_FLAG_NEW_LISTENER the child waits, without a system call, until
+// its listener has been taken ([Listener.Take]); dst then holds its number.
+func (a *Assembler) Filter(dst Reg, flags uint32, filter []byte, mayExit bool) {
+	prog := a.Words(uint64(len(filter)/sizeofSockFilter), 0) // struct sock_fprog
+	a.PointTo(prog, 8, a.Bytes(filter))
+	listens, mute := 0, 1
+	if flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 {
+		listens = 1
+	}
+	if mayExit {
+		mute = 0
+	}
+	a.emit(opFilter, dst, unix.SYS_SECCOMP, []Arg{Const(flags), prog, Const(listens), Const(mute)})
+}
+
+// sizeofSockFilter is the size of struct sock_filter in bytes.
+const sizeofSockFilter = 8
 
 // Fork goes on in a new child whose parent is this process's parent
 // (CLONE_PARENT), publishes its pid in the slot, and ends this process. It is
@@ -331,12 +356,19 @@ func (a *Assembler) Fail(errno unix.Errno, note string) {
 	Call{a, a.emit(opFail, Discard, noCall, []Arg{Const(int(errno))})}.Note(note)
 }
 
-// CloseOthers closes every descriptor from first up, but for keep (-1 for none)
-// and the sync socket, which is close-on-exec. It comes before anything that is
+// CloseOthers closes every descriptor from first up, but for keep (-1 for none),
+// the sync socket, and that of the shared memory if it is to be sent
+// ([Assembler.ReportTo]); both are close-on-exec. It comes before anything that is
 // looked up by a name of the container's: a link to /proc/self/fd/N would
 // otherwise reach what the runtime has open (CVE-2024-21626).
 func (a *Assembler) CloseOthers(first, keep int) {
-	a.emit(opCloseOthers, Discard, noCall, []Arg{Const(first), Const(keep)})
+	a.emit(opCloseOthers, Discard, noCall, []Arg{Const(first), Const(keep), Const(0)})
+}
+
+// Part is CloseOthers that closes the sync socket too: the parent sees the end of
+// it, and no sync point can follow.
+func (a *Assembler) Part(first, keep int) {
+	a.emit(opCloseOthers, Discard, noCall, []Arg{Const(first), Const(keep), Const(1)})
 }
 
 // Exit ends the process without an error.
@@ -361,5 +393,9 @@ func (a *Assembler) Finish() (*Program, error) {
 	// The end of the array is reached only by a Program that forgot to end.
 	a.emit(opFail, Discard, noCall, []Arg{Const(int(unix.ENOEXEC))})
 	a.origin[len(a.origin)-1].Note = "end of program"
-	return newProgram(a.mem, a.code, a.origin, a.arena, a.pointer)
+	p, err := newProgram(a.mem, a.code, a.origin, a.arena, a.pointer)
+	if err == nil {
+		p.reports = a.notes
+	}
+	return p, err
 }

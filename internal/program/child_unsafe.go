@@ -1,6 +1,7 @@
 package program
 
 import (
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -14,8 +15,15 @@ type cloneArgs struct {
 	setTID, setTIDSize, cgroup                    uint64
 }
 
-// noDescriptor is the operand of opCloseOthers that stands for none.
-const noDescriptor = ^uintptr(0)
+// seccompSetModeFilter is SECCOMP_SET_MODE_FILTER of seccomp(2).
+const seccompSetModeFilter = 1
+
+// listenerSpins is how often a child looks whether its listener has been taken: for
+// some seconds, if nobody comes.
+const listenerSpins = 10_000_000_000
+
+// noDescriptor is above all numbers of descriptors.
+const noDescriptor = 1<<32 - 1
 
 // fork clones the calling thread and interprets the code in the clone. It
 // returns in the parent only, where the kernel has put the pidfd.
@@ -50,10 +58,10 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 		i      uintptr
 		result uintptr
 		value  uintptr
-		peer   uintptr // descriptor for failures after opReportTo, plus one
 		size   uintptr
 		mask   = ^uint64(0)
 		ca     = &rep.clone
+		mute   uintptr // what opFilter has left: no system call that need not be, or none
 	)
 
 	// An address may become a number only here: the caller's frame moves when its
@@ -156,7 +164,13 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 			}
 
 		case opReportTo:
-			peer = args[0] + 1
+			// Whoever takes it over shall see what becomes of us. A peer that is gone
+			// learns nothing, and an agent of a filter is not waited for.
+			rep.right = int32(rep.fd)
+			_, _, err = syscall.RawSyscall6(unix.SYS_SENDMSG, args[0], uintptr(unsafe.Pointer(&rep.message)), unix.MSG_NOSIGNAL, 0, 0, 0)
+			if err != 0 {
+				atomic.StoreUint32(&rep.listener.state, listenerRefused)
+			}
 
 		case opFork:
 			// CLONE_PARENT_SETTID: the kernel leaves the pid in the shared page
@@ -187,34 +201,60 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 			goto fail
 
 		case opCloseOthers:
-			// The gaps before, between and behind the two that stay.
-			value, size = sync, args[1]
-			if size < value {
-				value, size = size, value
-			}
-			if size == noDescriptor {
-				size = value
-			}
-			if args[0] < value {
-				syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, args[0], value-1, 0, 0, 0, 0)
-			}
-			if value+1 < size {
-				i = value + 1
-				if i < args[0] {
-					i = args[0]
+			// The gaps before, between and behind those that stay.
+			for i = args[0]; ; i = value + 1 {
+				value = noDescriptor
+				if args[1] >= i && args[1] < value {
+					value = args[1]
 				}
-				if i < size {
-					syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, i, size-1, 0, 0, 0, 0)
+				if uintptr(rep.fd) >= i && uintptr(rep.fd) < value {
+					value = uintptr(rep.fd)
 				}
-			}
-			i = size + 1
-			if i < args[0] {
-				i = args[0]
+				if args[2] == 0 && sync >= i && sync < value {
+					value = sync
+				}
+				if value == noDescriptor {
+					break
+				}
+				if i < value {
+					syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, i, value-1, 0, 0, 0, 0)
+				}
 			}
 			_, _, err = syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, i, uintptr(^uint32(0)), 0, 0, 0, 0)
-			size = 0
 			if err != 0 {
 				goto fail
+			}
+
+		case opFilter:
+			result, _, err = syscall.RawSyscall6(unix.SYS_SECCOMP, seccompSetModeFilter, args[0], args[1], 0, 0, 0)
+			if err == 0 && result != 0 && args[2] == 0 {
+				err = unix.ESRCH // TSYNC: the number of a thread that could not follow
+			}
+			if err != 0 {
+				goto fail
+			}
+			mute = 1 + args[3]
+			if args[2] != 0 {
+				// The descriptor is taken out of this process. To wait for that by a
+				// call could be what the filter has the agent decide about, who does
+				// not have the listener yet.
+				if in.dst < numRegs {
+					regs[in.dst] = result
+				}
+				rep.listener.fd = uint32(result)
+				if !atomic.CompareAndSwapUint32(&rep.listener.state, listenerNone, listenerReady) {
+					err = unix.ECANCELED
+					goto fail
+				}
+				for i = listenerSpins; ; i-- {
+					if atomic.LoadUint32(&rep.listener.state) == listenerTaken {
+						break
+					}
+					if atomic.LoadUint32(&rep.listener.state) == listenerRefused || i == 0 {
+						err = unix.ECANCELED
+						goto fail
+					}
+				}
 			}
 
 		default: // opExit
@@ -229,28 +269,32 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 fail:
 	// The kernel's own words: each read of an fs context returns one message
 	// ("e tmpfs: Bad value for 'size'\n"), ENODATA when there are no more.
-	if in.message != 0 {
+	if in.message != 0 && mute == 0 {
 		for size < messageSize-1 {
 			result, _, _ = syscall.RawSyscall6(unix.SYS_READ, regs[uintptr(in.message-1)%numRegs],
-				uintptr(unsafe.Pointer(&rep.message))+size, messageSize-size, 0, 0, 0)
+				uintptr(unsafe.Pointer(&rep.words))+size, messageSize-size, 0, 0, 0)
 			if result == 0 || result > messageSize-size {
 				break // end, or a negated errno
 			}
 			size += result
 		}
-		rep.messageLen = uint32(size)
+		rep.wordsLen = uint32(size)
 	}
+	// A peer has no list of the instructions. The arena lies behind the code.
+	rep.nr = uint64(in.nr)
+	for i = 0; i < uintptr(in.noteLen) && i < noteSize; i++ {
+		*(*byte)(unsafe.Add(unsafe.Pointer(&rep.note), i)) = *(*byte)(unsafe.Add(code, arena-uintptr(code)+in.note+i))
+	}
+	rep.noteLen = uint32(i)
 	rep.errno = uint32(err)
-	rep.state = stateFailed
-	if peer != 0 {
-		// Whoever started us learns the same; the header and the note are two
-		// writes because the child cannot concatenate.
-		rep.peer[0], rep.peer[1] = uint32(err), uint32(in.nr)
-		syscall.RawSyscall6(unix.SYS_SENDTO, peer-1, uintptr(unsafe.Pointer(&rep.peer)), 8, unix.MSG_NOSIGNAL, 0, 0)
-		syscall.RawSyscall6(unix.SYS_SENDTO, peer-1, arena+in.note, uintptr(in.noteLen), unix.MSG_NOSIGNAL, 0, 0)
-	}
+	atomic.StoreUint32(&rep.state, stateFailed)
 orphan:
-	for {
+	for mute != 2 {
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, failureStatus, 0, 0, 0, 0, 0)
+	}
+	// Where the filter does not let a process end, an access to address 0 does. Nothing
+	// catches the signal: the clone has reset all handlers.
+	for {
+		atomic.StoreUint32((*uint32)(unsafe.Add(unsafe.Pointer(rep), uintptr(rep.nowhere))), 0)
 	}
 }

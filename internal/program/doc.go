@@ -32,6 +32,10 @@
 // the child writes a token and waits for a byte; end-of-file, in either
 // direction, means that the other side is gone.
 //
-// The page is written by the child alone and read as data that may be wrong:
+// A socket can be given the page ([Assembler.ReportTo], [Meet]), for who lets a waiting
+// child go on. Behind a seccomp filter the page is all the child has to speak by, as
+// its calls may be forbidden, or an agent's to decide about ([Assembler.Filter]).
+//
+// The page is written by the child, but for the state of a listener, and read as data that may be wrong:
 // nothing in it is used as an index without a check.
 package program

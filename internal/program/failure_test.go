@@ -139,11 +139,11 @@ func TestReportText(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var r report
-		copy(r.message[:], tt.log)
+		copy(r.words[:], tt.log)
 		if tt.n < 0 {
 			tt.n = len(tt.log)
 		}
-		r.messageLen = uint32(tt.n)
+		r.wordsLen = uint32(tt.n)
 		if got := r.kernelMessage(); got != tt.want {
 			t.Errorf("%.40q becomes %.40q, want %.40q", tt.log, got, tt.want)
 		}

@@ -22,10 +22,11 @@ const (
 	opSet                       // dst = args[0]
 	opPublish                   // value slot args[0] = args[1]
 	opSync                      // tell the parent token args[0], wait for its answer
-	opReportTo                  // from here on, failures are also written to descriptor args[0]
+	opReportTo                  // send the shared memory's descriptor to socket args[0]
 	opFork                      // go on in a child with CLONE_PARENT, in cgroup args[1]; publish its pid in slot args[0]
 	opFail                      // fail with errno args[0]
-	opCloseOthers               // close all descriptors from args[0] up but args[1] and the sync socket
+	opCloseOthers               // close all descriptors from args[0] up but args[1], the shared memory's, and unless args[2] the sync socket
+	opFilter                    // install the seccomp filter args[1] with flags args[0], see [Assembler.Filter]; args[2]: it has a listener; args[3]: exit_group is forbidden
 	opExit                      // exit with status args[0]
 )
 
@@ -84,7 +85,7 @@ type instr struct {
 	errno   [maxErrnos]uint16 // errnos that do not fail the program
 	to      [maxErrnos]uint32 // and where each goes on
 	target  uint32            // of opJump and opUnless
-	noteLen uint32            // of the note at arena offset note, for failures past opReportTo
+	noteLen uint32            // of the note at arena offset note, for a peer (opReportTo)
 	note    uintptr
 	nr      uintptr
 	args    [6]uintptr

@@ -19,6 +19,8 @@ type Program struct {
 	origin []Origin
 	arena  []byte
 	mem    *workspace // which the slices lie in
+	// reports is whether there is an opReportTo.
+	reports bool
 }
 
 // heapChunk is the unit in which the Go runtime reserves address space for its heap
@@ -71,9 +73,12 @@ func (p *Program) Launch(opt Options) (*Child, error) {
 	if bad := opt.Flags &^ namespaceFlags; bad != 0 {
 		return nil, fmt.Errorf("program: clone flags %#x are not namespaces: %w", bad, unix.EINVAL)
 	}
-	rep, err := newReport()
+	rep, err := newReport(p.reports)
 	if err != nil {
 		return nil, err
+	}
+	if rep.fd != noDescriptor {
+		defer unix.Close(int(rep.fd)) // the child has its own
 	}
 	c := &Child{Pidfd: -1, program: p, sync: -1, rep: rep}
 	if err := c.launch(opt); err != nil {

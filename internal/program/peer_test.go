@@ -1,14 +1,11 @@
 package program
 
 import (
-	"encoding/binary"
-	"errors"
 	"io"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +25,15 @@ func peerReport(t *testing.T, build func(a *Assembler, peer Arg)) (outcome, *Fai
 	}), 0)
 	unix.Close(pair[1])
 	o := follow(t, c)
-	f, err := ReadPeerFailure(ours)
+	peer, err := Meet(int(ours.Fd()))
+	if err == io.ErrUnexpectedEOF {
+		return o, nil // it ended before it introduced itself
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Release()
+	f, err := peer.Wait()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,40 +134,46 @@ func TestPeerGone(t *testing.T) {
 	}
 }
 
-func TestReadPeerFailure(t *testing.T) {
-	header := func(errno, nr uint32) []byte {
-		return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, errno), nr)
+// TestMeetStranger: what is no report is not taken for one.
+func TestMeetStranger(t *testing.T) {
+	plain, err := unix.MemfdCreate("plain", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
 	}
-	tests := []struct {
+	defer unix.Close(plain)
+	small, err := unix.MemfdCreate("small", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(small)
+	if _, err := unix.FcntlInt(uintptr(small), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
 		name string
-		in   []byte
-		want *Failure
-		err  string
+		oob  []byte
+		want string
 	}{
-		{"nothing", nil, nil, ""},
-		{"garbage", []byte("abc"), nil, "sent 3 bytes of a report"},
-		{"half a header", header(1, 2)[:7], nil, "sent 7 bytes of a report"},
-		{"no errno", header(0, 2), nil, "without an errno"},
-		{"header", header(2, 57), &Failure{Origin: Origin{Nr: 57}, Errno: 2}, ""},
-		{"note", append(header(2, 57), "x"...), &Failure{Origin: Origin{Nr: 57, Note: "x"}, Errno: 2}, ""},
-		{"endless note", append(header(2, 57), make([]byte, 1<<20)...),
-			&Failure{Origin: Origin{Nr: 57, Note: strings.Repeat("\x00", 4096)}, Errno: 2}, ""},
-	}
-	for _, tt := range tests {
+		{"no descriptor", nil, "no descriptor"},
+		{"two", unix.UnixRights(plain, small), "no descriptor"},
+		{"not sealed", unix.UnixRights(plain), "not its report"},
+		{"too small", unix.UnixRights(small), "not its report"},
+		{"a socket", unix.UnixRights(0), "not its report"},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
-			// Two writes may arrive in any number of reads.
-			f, err := ReadPeerFailure(iotest.OneByteReader(strings.NewReader(string(tt.in))))
-			if (tt.err == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.err) {
-				t.Fatalf("error %v, want %q", err, tt.err)
+			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if (f == nil) != (tt.want == nil) || f != nil && *f != *tt.want {
-				t.Errorf("%+v, want %+v", f, tt.want)
+			defer unix.Close(pair[0])
+			defer unix.Close(pair[1])
+			if err := unix.Sendmsg(pair[0], []byte{1}, tt.oob, nil, 0); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Meet(pair[1]); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
-	}
-	broken := errors.New("broken")
-	if _, err := ReadPeerFailure(iotest.ErrReader(broken)); !errors.Is(err, broken) {
-		t.Errorf("%v, want the reader's error", err)
 	}
 }
 

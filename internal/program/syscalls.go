@@ -44,6 +44,8 @@ func SyscallName(nr uintptr) string {
 		return "fchown"
 	case unix.SYS_FCHOWNAT:
 		return "fchownat"
+	case unix.SYS_FCNTL:
+		return "fcntl"
 	case unix.SYS_FSETXATTR:
 		return "fsetxattr"
 	case unix.SYS_FSTATFS:
@@ -98,6 +100,8 @@ func SyscallName(nr uintptr) string {
 		return "sched_setaffinity"
 	case unix.SYS_SCHED_SETATTR:
 		return "sched_setattr"
+	case unix.SYS_SECCOMP:
+		return "seccomp"
 	case unix.SYS_SETDOMAINNAME:
 		return "setdomainname"
 	case unix.SYS_SETGROUPS:

@@ -198,6 +198,9 @@ func (c *Child) Scratch() []byte {
 	return append([]byte(nil), c.rep.scratch[:]...)
 }
 
+// Listener is that of the child's filter.
+func (c *Child) Listener() *Listener { return &Listener{c.rep} }
+
 // Kill ends the child at once.
 func (c *Child) Kill() error {
 	pidfd, err := c.follow()
