@@ -122,6 +122,7 @@ func (b *birth) plan() *plan.Plan {
 
 	// The runtime opens and makes what only it can.
 	p.Add(b.makeCgroup()...)
+	p.Add(b.delegateCgroup(true)...)
 	p.Add(b.makeRdt()...)
 	p.Add(b.openNamespaces()...)
 	p.Add(b.openRoot()...)
@@ -144,6 +145,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.checkJoinedUsers()...)
 	p.Add(b.shiftClocks()...)
 	p.Add(b.ownStreams()...)
+	p.Add(b.delegateCgroup(false)...)
 	p.Add(b.mapOwners(false)...)
 	p.Add(b.becomeRoot()...)
 	p.Add(b.enterTime()...)

@@ -177,6 +177,14 @@ var planCases = []struct {
 			specs.Mount{Destination: "/relative", Source: "/srv", Options: []string{"bind", "ridmap=uids=@0-5-1;gids=0-0-1#@1-1-1"}},
 		)
 	}},
+	{name: "delegated-cgroup", layout: unified, edit: func(s *specs.Spec) {
+		s.Process.User.UID = 1000
+		for i := range s.Mounts {
+			if s.Mounts[i].Type == "cgroup" {
+				s.Mounts[i].Options = []string{"nosuid", "noexec", "nodev"}
+			}
+		}
+	}},
 	{name: "time-namespace", layout: unified, edit: func(s *specs.Spec) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 86400, Nanosecs: 5}, "boottime": {Secs: -3}}
