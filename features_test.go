@@ -186,6 +186,33 @@ func TestFeaturesAreEnabled(t *testing.T) {
 	}
 }
 
+// TestFeaturesSystemd: the flag is refused as unsupported if and only if features says so. The
+// bundle is none, which is found out later.
+func TestFeaturesSystemd(t *testing.T) {
+	err := newApp().Run([]string{"oci-mini", "--systemd-cgroup", "explain", t.TempDir() + "/"})
+	if err == nil {
+		t.Fatal("a bundle without a config is explained")
+	}
+	refused := strings.Contains(err.Error(), "not supported")
+	if c := supported().Linux.Cgroup; *c.Systemd == refused {
+		t.Errorf("systemd is listed as %v, and the flag: %v", *c.Systemd, err)
+	}
+}
+
+// TestFeaturesCgroups: each version is accepted.
+func TestFeaturesCgroups(t *testing.T) {
+	c := supported().Linux.Cgroup
+	for mode, listed := range map[cgroup.Mode]*bool{cgroup.Legacy: c.V1, cgroup.Unified: c.V2} {
+		h := ableHost()
+		h.layout = everyController(mode)
+		s := spec.Default()
+		s.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(7))}
+		if _, err := newBirth("web", "/bundle", "/bundle/rootfs", s, h, birthOptions{}); (err == nil) != *listed {
+			t.Errorf("%v is listed as %v: %v", mode, *listed, err)
+		}
+	}
+}
+
 // TestFeaturesHooks: the kinds are those of the specification.
 func TestFeaturesHooks(t *testing.T) {
 	fields, err := specschema.Config()
