@@ -9,14 +9,17 @@ import (
 // The annotations that change what the runtime does; all others are handed on in the
 // state and mean nothing here (docs/annotations.md). The names are crun's.
 const (
-	annotationHookStdout    = "run.oci.hooks.stdout"   // file that hooks write to
-	annotationHookStderr    = "run.oci.hooks.stderr"   // the same for errors
-	annotationPidfdReceiver = "run.oci.pidfd_receiver" // socket that gets the first process's pidfd
+	annotationHookStdout    = "run.oci.hooks.stdout"         // file that hooks write to
+	annotationHookStderr    = "run.oci.hooks.stderr"         // the same for errors
+	annotationKeepGroups    = "run.oci.keep_original_groups" // the caller's groups instead of the config's
+	annotationPidfdReceiver = "run.oci.pidfd_receiver"       // socket that gets the first process's pidfd
 )
 
 // honouredAnnotations are all of them, for features: who lets others write
 // annotations must know which reach the host.
-var honouredAnnotations = []string{annotationHookStderr, annotationHookStdout, annotationPidfdReceiver}
+var honouredAnnotations = []string{
+	annotationContextType, annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationPidfdReceiver,
+}
 
 // annotatedPath is the file that an annotation names, relative ones from the bundle,
 // or "".

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,6 +26,25 @@ func TestAnnotations(t *testing.T) {
 	}
 	if want := slices.Sorted(slices.Values(honouredAnnotations)); !slices.Equal(slices.Sorted(slices.Values(listed)), want) {
 		t.Errorf("the page lists %q, the code honours %q", listed, want)
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	literal := regexp.MustCompile(`"(run\.oci\.[a-z_.-]+)"`)
+	for _, name := range sources {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range literal.FindAllSubmatch(text, -1) {
+			if !slices.Contains(honouredAnnotations, string(m[1])) {
+				t.Errorf("%s has %s, which is not among those that are honoured", name, m[1])
+			}
+		}
 	}
 	if got := supported().PotentiallyUnsafeConfigAnnotations; !slices.Equal(got, honouredAnnotations) {
 		t.Errorf("features lists %q, the code honours %q", got, honouredAnnotations)

@@ -171,10 +171,10 @@ func setCapabilities(a *program.Assembler, effective, permitted, inheritable uin
 
 // keepsGroups says whether the process keeps the caller's additional groups in place
 // of those of the config: they may give an unprivileged user access to files through
-// groups that it could not map (run.oci.keep_original_groups, as crun has it).
+// groups that it could not map. As for crun, any value but 0 means so.
 func (b *birth) keepsGroups() bool {
-	_, keeps := b.spec.Annotations["run.oci.keep_original_groups"]
-	return keeps
+	value, given := b.spec.Annotations[annotationKeepGroups]
+	return given && value != "0"
 }
 
 // capabilitiesOf translates the five sets. Without any in the config they are empty:
