@@ -10,11 +10,11 @@ import (
 // of their programs. A change of the compiler changes it: for the better, or else
 // with a reason.
 var engineProfiles = []engineProfile{
-	{"podman-amd64", specs.ArchX86_64, 305},
-	{"podman-arm64", specs.ArchAARCH64, 223},
-	{"docker-amd64", specs.ArchX86_64, 323},
-	{"docker-arm64", specs.ArchAARCH64, 247},
-	{"docker-s390x", specs.ArchS390X, 302},
+	{"podman-amd64", specs.ArchX86_64, 308},
+	{"podman-arm64", specs.ArchAARCH64, 221},
+	{"docker-amd64", specs.ArchX86_64, 315},
+	{"docker-arm64", specs.ArchAARCH64, 244},
+	{"docker-s390x", specs.ArchS390X, 290},
 }
 
 type engineProfile struct {

@@ -18,9 +18,9 @@ type point struct {
 // what is left to run it for are the others.
 const (
 	weightSpan  = 1 // of a range that the profile does not name
-	weightAllow = 0 // of a call that is always allowed
-	weightOther = 2 // of a call with another constant answer than the default
-	weightArgs  = 6 // of a call that is judged by its arguments
+	weightAllow = 1 // of a call that is always allowed
+	weightOther = 4 // of a call with another constant answer than the default
+	weightArgs  = 40 // of a call that is judged by its arguments
 )
 
 // spansOf adds the spans of an architecture between two numbers.
