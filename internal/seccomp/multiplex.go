@@ -43,7 +43,8 @@ func (r *rules) multiplexed(m *multiplexer, wide bool) (inTurn []rule) {
 			continue
 		}
 		if ret := r.strictest(call, wide); ret != r.fallback {
-			inTurn = append(inTurn, rule{ret, []cond{{0, maskedEqual, m.mask, uint64(nr)}}, -1})
+			entry := r.all[r.of(call)[0]].entry
+			inTurn = append(inTurn, rule{ret, []cond{{0, maskedEqual, m.mask, uint64(nr)}}, entry})
 		}
 	}
 	return inTurn

@@ -27,11 +27,12 @@ func TestVocabularies(t *testing.T) {
 	same("architectures", plain(Arches()), spec.SeccompArches)
 }
 
-func plain[T ~string](names []T) (list []string) {
-	for _, name := range names {
-		list = append(list, string(name))
+// TestFeatures decides what engines may write into a profile.
+func TestFeatures(t *testing.T) {
+	f := Features()
+	if !*f.Enabled || len(f.Actions) != 9 || len(f.Operators) != 7 || len(f.Archs) != 23 || len(f.KnownFlags) != 4 || len(f.SupportedFlags) != 4 {
+		t.Errorf("%+v", f)
 	}
-	return list
 }
 
 func TestTables(t *testing.T) {
@@ -233,6 +234,38 @@ func TestMeaning(t *testing.T) {
 		v, err := f.Judge(on, nr, test.args)
 		if err != nil || v.Ret != test.want {
 			t.Errorf("%s: %s%v is answered with %#x by %q (%v), want %#x", test.what, test.call, test.args, v.Ret, v.Rule, err, test.want)
+		}
+	}
+}
+
+// TestOverview has every known call once, and those with conditions apart.
+func TestOverview(t *testing.T) {
+	for _, test := range engineProfiles {
+		f, err := Compile(test.load(t), test.native)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, on := range f.Arches {
+			groups, err := f.Overview(on)
+			if err != nil {
+				t.Fatal(err)
+			}
+			calls := 0
+			for _, g := range groups {
+				calls += len(g.Calls)
+			}
+			known := 0
+			for call := range numNames {
+				if _, ok := findArch(on).number(call); ok {
+					known++
+				}
+			}
+			if calls != known {
+				t.Errorf("%s, %s: %d calls of %d", test.name, on, calls, known)
+			}
+			if g := groups[0]; !g.ByArguments || !slices.Contains(g.Calls, "personality") || slices.Contains(g.Calls, "read") {
+				t.Errorf("%s, %s: by their arguments: %q", test.name, on, g.Calls)
+			}
 		}
 	}
 }

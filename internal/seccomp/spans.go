@@ -17,9 +17,9 @@ type point struct {
 // whatever their arguments are, and does not run it for them (Linux 5.11), so
 // what is left to run it for are the others.
 const (
-	weightSpan  = 1 // of a range that the profile does not name
-	weightAllow = 1 // of a call that is always allowed
-	weightOther = 4 // of a call with another constant answer than the default
+	weightSpan  = 1  // of a range that the profile does not name
+	weightAllow = 1  // of a call that is always allowed
+	weightOther = 4  // of a call with another constant answer than the default
 	weightArgs  = 40 // of a call that is judged by its arguments
 )
 
