@@ -31,7 +31,7 @@ demo: build
 # Everything, with one count over all suites as the last line.
 test: build
 	@tests/install-deps
-	@tests/run
+	@tests/run $(SUITES)
 
 # The bats suite where systemd is init and cgroups are v2 alone: in a virtual
 # machine, which takes about an hour without KVM.

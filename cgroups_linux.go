@@ -30,10 +30,11 @@ type cgroups struct {
 	deviceFilter  *devfilter.Program // v2
 	deviceLines   []cgroup.Write     // v1 and hybrid
 	path          string
+	scope         *scope // nil: no systemd has a part in it
 }
 
 // cgroupsOf translates for the host's hierarchies. Every fault is reported.
-func cgroupsOf(s *specs.Spec, id string, h *host) (*cgroups, []error) {
+func cgroupsOf(s *specs.Spec, id string, h *host, opt *birthOptions) (*cgroups, []error) {
 	if h.layout == nil || len(h.layout.Hierarchies) == 0 {
 		return nil, nil
 	}
@@ -43,15 +44,16 @@ func cgroupsOf(s *specs.Spec, id string, h *host) (*cgroups, []error) {
 	if s.Linux != nil {
 		c.path, resources = s.Linux.CgroupsPath, s.Linux.Resources
 	}
-	var err error
-	if c.dirs, err = h.layout.Dirs(c.path, id); err != nil {
-		faults = append(faults, fmt.Errorf("/linux/cgroupsPath: %w", err))
-	}
 	writes, err := cgroup.Writes(h.layout, resources)
 	if err != nil {
 		faults = append(faults, err)
 	}
 	c.before, c.after = cgroup.Split(writes)
+	if h.systemd {
+		faults = append(faults, c.scopeOf(s, id, h, opt)...)
+	} else if c.dirs, err = h.layout.Dirs(c.path, id); err != nil {
+		faults = append(faults, fmt.Errorf("/linux/cgroupsPath: %w", err))
+	}
 	return c, append(faults, c.devices(resources)...)
 }
 
@@ -86,7 +88,15 @@ func (c *cgroups) hasController(name string) bool {
 
 // unified says whether the first process can be born in its cgroup.
 func (c *cgroups) unified() bool {
-	return c != nil && c.mode != cgroup.Legacy
+	return c != nil && c.mode != cgroup.Legacy && c.scope == nil
+}
+
+// field is what asks for the cgroup, if anything does.
+func (c *cgroups) field() string {
+	if c.path == "" {
+		return ""
+	}
+	return "/linux/cgroupsPath"
 }
 
 // makeCgroup makes the cgroup with its limits, before anything runs in it.
@@ -95,12 +105,11 @@ func (b *birth) makeCgroup() []plan.Step {
 	if c == nil {
 		return nil
 	}
-	field := ""
-	if c.path != "" {
-		field = "/linux/cgroupsPath"
+	if c.scope != nil {
+		return b.connectSystemd()
 	}
 	steps := []plan.Step{{
-		Field: field, By: plan.Runtime, Words: "make the cgroup " + strings.Join(c.dirs.Paths(), ", "),
+		Field: c.field(), By: plan.Runtime, Words: "make the cgroup " + strings.Join(c.dirs.Paths(), ", "),
 		Shell: b.typed(c.shellMake),
 		Do: func() (func() error, error) {
 			cg, err := c.dirs.Create(cgroup.Controllers(append(append([]cgroup.Write(nil), c.before...), c.after...)), statisticsControllers)
@@ -117,17 +126,23 @@ func (b *birth) makeCgroup() []plan.Step {
 	for _, w := range c.before {
 		steps = append(steps, b.cgroupWrite(w))
 	}
-	if len(c.deviceLines) > 0 || c.deviceFilter != nil {
-		steps = append(steps, plan.Step{
-			Field: "/linux/resources/devices", By: plan.Runtime,
-			Words:  fmt.Sprintf("set the device filter of %d rules", c.deviceRules),
-			Detail: "the config's rules, then those that allow the default devices",
-			Reason: "an absent list denies every other device",
-			Shell:  b.typed(c.shellDeviceFilter),
-			Do:     func() (func() error, error) { return nil, b.filterDevices() },
-		})
+	return append(steps, b.deviceSteps()...)
+}
+
+// deviceSteps brings the device filter into force, if there is one.
+func (b *birth) deviceSteps() []plan.Step {
+	c := b.cgroups
+	if len(c.deviceLines) == 0 && c.deviceFilter == nil {
+		return nil
 	}
-	return steps
+	return []plan.Step{{
+		Field: "/linux/resources/devices", By: plan.Runtime,
+		Words:  fmt.Sprintf("set the device filter of %d rules", c.deviceRules),
+		Detail: "the config's rules, then those that allow the default devices",
+		Reason: "an absent list denies every other device",
+		Shell:  b.typed(c.shellDeviceFilter),
+		Do:     func() (func() error, error) { return nil, b.filterDevices() },
+	}}
 }
 
 // filterDevices brings the device filter into force: on v2 a program, on v1 and

@@ -76,15 +76,15 @@ func requestOf(c *cli.Context) (*request, error) {
 	if r.bundle, r.id, err = bundleAndID(c.Args().Slice(), c.String("bundle")); err != nil {
 		return nil, err
 	}
-	if c.Bool("systemd-cgroup") || r.cgroupManager == "systemd" {
-		return nil, errors.New("--systemd-cgroup: not supported yet")
+	if c.Bool("systemd-cgroup") {
+		r.cgroupManager = bySystemd
 	}
-	if m := r.cgroupManager; m != "cgroupfs" && m != "disabled" {
+	if m := r.cgroupManager; m != byCgroupfs && m != bySystemd && m != "disabled" {
 		return nil, fmt.Errorf("--cgroup-manager: %q is not cgroupfs, systemd or disabled", m)
 	}
 	r.opt = birthOptions{
 		noPivot: c.Bool("no-pivot"), noNewKeyring: c.Bool("no-new-keyring"),
-		preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
+		stateDir: r.store.Path(r.id), preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
 	}
 	if f, ok := c.Generic("overlay").(*overlayFlag); ok && f.set {
 		if r.opt.overlay, err = newOverlay(f.dir); err != nil {
@@ -300,7 +300,13 @@ func (b *birth) record() *state.Record {
 		OldKeyring: b.opt.noNewKeyring, NoHooks: b.spec.Hooks == nil,
 	}
 	if b.cgroups != nil {
-		rec.Cgroup.Manager = "cgroupfs"
+		rec.Cgroup.Manager = byCgroupfs
+		if s := b.cgroups.scope; s != nil {
+			rec.Cgroup.Manager, rec.Cgroup.Unit = bySystemd, s.Name
+			if s.user {
+				rec.Cgroup.Manager = byUserSystemd
+			}
+		}
 		for _, dir := range b.cgroups.dirs.Paths() {
 			// What exists already may be somebody else's: delete must not clear
 			// it out after a runtime that died before it knew (see settle).

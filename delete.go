@@ -82,7 +82,7 @@ func remove(store *state.Store, id string, force bool) error {
 // destroy removes what is left of a container whose first process has ended, and
 // runs its poststop hooks (runtime.md, "Lifecycle", steps 12 and 13).
 func destroy(dir *state.Dir) error {
-	if err := removeCgroup(dir.Record); err != nil {
+	if err := removeCgroup(dir); err != nil {
 		return err
 	}
 	if err := removeRdt(dir.Record); err != nil {
@@ -132,13 +132,16 @@ func end(r *state.Record) error {
 }
 
 // removeCgroup kills what is left in the container's cgroup and removes it.
-func removeCgroup(r *state.Record) error {
-	c, err := cgroup.OpenExisting(ownDirs(r))
+func removeCgroup(dir *state.Dir) error {
+	c, err := cgroup.OpenExisting(ownDirs(dir.Record))
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	if err := c.Kill(); err != nil {
+		return err
+	}
+	if err := stopUnit(dir); err != nil {
 		return err
 	}
 	return c.Remove()

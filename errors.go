@@ -11,6 +11,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/resctrl"
+	"github.com/oci-mini/oci-mini/internal/systemd"
 )
 
 // stepFailure is a step of a Plan that did not succeed.
@@ -108,6 +109,8 @@ func hint(err error) string {
 		}
 	}
 	switch {
+	case errors.Is(err, systemd.ErrNotRunning):
+		return "--cgroup-manager cgroupfs does without systemd"
 	case strings.Contains(text, "Bad value for 'size'"):
 		return "sizes take k, m or g: size=65536k"
 	case nr == unix.SYS_FSOPEN && errno == unix.ENODEV:

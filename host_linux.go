@@ -20,6 +20,8 @@ type host struct {
 	euid    int
 	lastCap int
 	layout  *cgroup.Layout // nil: no cgroups
+	// systemd manages the cgroups, and userSystemd says that it is that of the user.
+	systemd, userSystemd bool
 	// streamOwner has the owner of each standard stream that may be given to
 	// the container's user; the null device is not among them.
 	streamOwner map[int]uint32
@@ -44,6 +46,9 @@ func thisHost(cgroupManager string) (*host, error) {
 		if h.layout, err = cgroup.Detect(); err != nil {
 			return nil, err
 		}
+	}
+	if cgroupManager == bySystemd {
+		h.systemd, h.userSystemd = true, usersManager(h.euid)
 	}
 	if h.fileLimit, err = callersFileLimit(); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type birthOptions struct {
 	noNewKeyring  bool
 	preserveFds   int      // from 3 on, those of socket activation included
 	env           []string // set over the config's
+	stateDir      string   // of the container, for others to tell whose it is
 	consoleSocket string
 	overlay       *overlay // nil: the rootfs itself
 	// passwdRoot is the directory below which /etc/passwd is as the container
@@ -92,7 +93,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	b.mounts, more = mountsOf(s, bundle, rootfs)
 	faults = append(faults, more...)
 	b.rdt = rdtOf(s, id)
-	b.cgroups, more = cgroupsOf(s, id, h)
+	b.cgroups, more = cgroupsOf(s, id, h, &b.opt)
 	faults = append(faults, more...)
 	if s.Process != nil {
 		b.caps = capabilitiesOf(s.Process.Capabilities)
@@ -141,6 +142,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.joinEarly()...)
 	p.Add(b.enterUsers()...)
 	p.Add(b.newTimeNamespace()...)
+	p.Add(b.startUnit()...)
 	p.Add(b.mapUsers()...)
 	p.Add(b.checkJoinedUsers()...)
 	p.Add(b.shiftClocks()...)

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 			if c.edit != nil {
 				c.edit(s)
 			}
-			b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, testHost(c.layout, "root:x:0:0::/root:/bin/sh\n"), c.opt)
+			b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, c.host("root:x:0:0::/root:/bin/sh\n"), c.opt)
 			if err != nil {
 				t.Fatal(err)
 			}

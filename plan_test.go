@@ -53,13 +53,27 @@ func testHost(layout *cgroup.Layout, passwd string) *host {
 
 func ptr[T any](v T) *T { return &v }
 
-// planCases are configs as changes of the default one.
-var planCases = []struct {
+// planCase is a config as a change of the default one.
+type planCase struct {
 	name   string
 	layout *cgroup.Layout
 	opt    birthOptions
-	edit   func(*specs.Spec)
-}{
+	// systemd manages the cgroups, that of user 1000 for "user".
+	systemd string
+	edit    func(*specs.Spec)
+}
+
+// host is what the case runs on.
+func (c *planCase) host(passwd string) *host {
+	h := testHost(c.layout, passwd)
+	h.systemd = c.systemd != ""
+	if c.systemd == "user" {
+		h.userSystemd, h.euid = true, 1000
+	}
+	return h
+}
+
+var planCases = []planCase{
 	{name: "default-v2", layout: unified},
 	{name: "default-v1", layout: legacy},
 	{name: "default-hybrid", layout: hybrid},
@@ -89,6 +103,14 @@ var planCases = []struct {
 		}}
 	}},
 	{name: "resources-v2", layout: unified, edit: limitAll},
+	{name: "systemd-v2", layout: unified, systemd: "system", edit: func(s *specs.Spec) {
+		limitAll(s)
+		s.Linux.CgroupsPath = "pods-a.slice:pre:web"
+		s.Annotations = map[string]string{"org.systemd.property.TimeoutStopSec": "2.5", "other": "one"}
+	}},
+	{name: "systemd-v1", layout: legacy, systemd: "system", edit: limitAll},
+	{name: "systemd-user", layout: unified, systemd: "user"},
+	{name: "systemd-slice", layout: unified, systemd: "system", edit: func(s *specs.Spec) { s.Linux.CgroupsPath = "::pods-web.slice" }},
 	{name: "resources-v1", layout: legacy, edit: limitAll},
 	{name: "cgroup-path", layout: hybrid, edit: func(s *specs.Spec) {
 		s.Linux.CgroupsPath = "/pods/one"
@@ -318,7 +340,7 @@ func TestPlan(t *testing.T) {
 			if err := spec.Validate(s); err != nil {
 				t.Fatalf("the config is not valid: %v", err)
 			}
-			b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, testHost(c.layout, "root:x:0:0::/root:/bin/sh\n"), c.opt)
+			b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, c.host("root:x:0:0::/root:/bin/sh\n"), c.opt)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -339,7 +361,7 @@ func TestPlansAssemble(t *testing.T) {
 			if c.edit != nil {
 				c.edit(s)
 			}
-			b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, testHost(c.layout, ""), c.opt)
+			b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, c.host(""), c.opt)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -89,6 +89,8 @@ func (c *cgroups) shellWrite(w cgroup.Write) string {
 // the cgroup was entered, but for the number of processes.
 func (c *cgroups) shellLimit(w cgroup.Write) []string {
 	switch {
+	case !w.AfterJoin && c.scope != nil:
+		return []string{plan.Remark("written when the scope was made")}
 	case !w.AfterJoin:
 		return []string{c.shellWrite(w)}
 	case w.Controller == "pids":

@@ -66,8 +66,13 @@ func (b *birth) shellClone() []string {
 				lines = append(lines, "exec 4>"+plan.Quote(c.shellFile(w)))
 			}
 		}
-		lines = append(lines, plan.Remark("0 is the process that writes"))
+		if c.scope == nil {
+			lines = append(lines, plan.Remark("0 is the process that writes"))
+		}
 		for _, d := range c.dirs {
+			if c.scope != nil {
+				break // it is in there already
+			}
 			lines = append(lines, "echo 0 >"+plan.Quote(d.Path+"/cgroup.procs"))
 		}
 	}

@@ -259,7 +259,9 @@ func setLimits(dir *state.Dir, r *specs.LinuxResources) error {
 	if err != nil {
 		return ofResources(err)
 	}
-	err = cg.Update(writes)
+	if err = cg.Update(writes); err == nil {
+		return keepLimits(dir.Record, cg, writes)
+	}
 	var refused *cgroup.WriteError
 	if errors.As(err, &refused) && refused.Field != "" {
 		err = fmt.Errorf("%s: %w", inResources(refused.Field), err)

@@ -2,6 +2,7 @@ package dbus
 
 import (
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -179,4 +180,28 @@ func (v Value) Float() (f float64, ok bool) {
 func (v Value) signed() int64 {
 	unused := 64 - 8*size(v.sig[0])
 	return int64(v.num<<unused) >> unused
+}
+
+// Words is the content as busctl(1) takes it on its command line.
+func (v Value) Words() []string {
+	switch v.sig[0] {
+	case 'a', '(', 'v':
+		var words []string
+		switch v.sig[0] {
+		case 'a':
+			words = append(words, strconv.Itoa(len(v.list)))
+		case 'v':
+			words = append(words, v.list[0].sig)
+		}
+		for _, item := range v.list {
+			words = append(words, item.Words()...)
+		}
+		return words
+	case 's', 'o', 'g':
+		return []string{v.str}
+	case 'b':
+		return []string{strconv.FormatBool(v.num != 0)}
+	}
+	f := v.Format()
+	return []string{f[strings.LastIndexByte(f, ' ')+1:]}
 }

@@ -25,7 +25,8 @@ const (
 // Names of errors, org.freedesktop.systemd1(5) and D-Bus's own.
 const (
 	noSuchUnit = service + ".NoSuchUnit"
-	unitExists = service + ".UnitExists"
+	// UnitExists is the error for a name that another unit has.
+	UnitExists = service + ".UnitExists"
 )
 
 // ErrNotRunning means that systemd is not the init of this machine, or that the
@@ -154,7 +155,7 @@ func (m *Manager) Cgroup() (string, error) {
 func (m *Manager) Start(unit string, properties []Property) error {
 	end := time.Now().Add(m.wait)
 	err := m.start(end, unit, properties)
-	if dbus.Is(err, unitExists) && m.putAway(end, unit) {
+	if dbus.Is(err, UnitExists) && m.putAway(end, unit) {
 		err = m.start(end, unit, properties)
 	}
 	return failure("StartTransientUnit", unit, err)
@@ -249,6 +250,20 @@ func (m *Manager) Set(unit string, properties []Property) error {
 	}
 	_, err := m.manager(time.Now().Add(m.wait), "SetUnitProperties", dbus.String(unit), dbus.Bool(true), values(properties))
 	return failure("SetUnitProperties", unit, err)
+}
+
+// Description is that property of a unit, "" for a unit that does not exist.
+func (m *Manager) Description(unit string) (string, error) {
+	end := time.Now().Add(m.wait)
+	out, err := m.manager(end, "GetUnit", dbus.String(unit))
+	if dbus.Is(err, noSuchUnit) {
+		return "", nil
+	}
+	if err != nil || len(out) != 1 {
+		return "", failure("GetUnit", unit, err)
+	}
+	v, err := m.get(end, out[0].Text(), unitOf, "Description")
+	return v.Text(), failure("get Description of", unit, err)
 }
 
 // Kill sends a signal to all processes of a unit; one that does not exist is no error.

@@ -20,6 +20,7 @@ v1_only() {
 }
 
 @test "cgroupsPath absent: the id, beside or below the runtime's own cgroup" {
+	only_cgroupfs "a path in the hierarchy"
 	args sleep 60
 	config 'del(.linux.cgroupsPath)'
 	ok create --bundle "$BUNDLE" "$ID"
@@ -32,6 +33,7 @@ v1_only() {
 }
 
 @test "cgroupsPath relative: below the runtime's own cgroup; absolute: from the mount point" {
+	only_cgroupfs "a path in the hierarchy"
 	args sleep 60
 	config '.linux.cgroupsPath = $p' --arg p "$MARK-a/b"
 	ok create --bundle "$BUNDLE" "$ID"
@@ -50,6 +52,7 @@ v1_only() {
 }
 
 @test "cgroupsPath: the root of the hierarchy and what leads out are refused" {
+	only_cgroupfs "a path in the hierarchy"
 	for p in / // /. /a/.. .; do
 		config '.linux.cgroupsPath = $p' --arg p "$p"
 		refused /linux/cgroupsPath create --bundle "$BUNDLE" "$ID"
@@ -91,6 +94,7 @@ occupied() {
 }
 
 @test "an existing cgroup that is frozen is refused, and stays frozen" {
+	only_cgroupfs "a path in the hierarchy"
 	if cgroup2; then
 		dir=/sys/fs/cgroup/$MARK-there freeze=cgroup.freeze frozen=1 thawed=0
 	else
@@ -110,6 +114,7 @@ occupied() {
 }
 
 @test "two containers with one cgroupsPath: the second is refused" {
+	only_cgroupfs "a path in the hierarchy"
 	args sleep 60
 	config '.linux.cgroupsPath = $p' --arg p "/$MARK-one"
 	ok run --detach --bundle "$BUNDLE" "$ID"

@@ -24,6 +24,7 @@ value() {
 }
 
 @test "cgroupsPath: absolute, and relative somewhere below" {
+	only_cgroupfs "a path in the hierarchy"
 	args sleep 60
 	config '.linux.cgroupsPath = $p' --arg p "/$MARK-outer/inner"
 	ok create --bundle "$BUNDLE" "$ID"
@@ -38,6 +39,7 @@ value() {
 }
 
 @test "cgroupsPath: .. never leads out of the hierarchy" {
+	only_cgroupfs "a path in the hierarchy"
 	args sleep 60
 	config '.linux.cgroupsPath = $p' --arg p "/../../../$MARK-up"
 	rt create --bundle "$BUNDLE" "$ID"

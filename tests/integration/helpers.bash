@@ -9,6 +9,8 @@
 #   OCI_TEST_SHARED_HOST=1
 #                    others make cgroups on this host at the same time: only
 #                    cgroups named after the test's container count as left over
+#   OCI_TEST_CGROUP_MANAGER=systemd
+#                    containers are made with --systemd-cgroup
 #   OCI_TEST_PATIENCE=N
 #                    this host is N times slower than others: wait that much longer
 #
@@ -23,6 +25,8 @@ RUNTIME=${RUNTIME:-$REPO/oci-mini}
 OCI_TEST_TMP=${OCI_TEST_TMP:-${BATS_RUN_TMPDIR:-${BATS_TMPDIR:-/tmp}}}
 SHARED=$OCI_TEST_TMP/shared
 PATIENCE=${OCI_TEST_PATIENCE:-1}
+MANAGER=()
+[[ ${OCI_TEST_CGROUP_MANAGER:-cgroupfs} == cgroupfs ]] || MANAGER=(--cgroup-manager "$OCI_TEST_CGROUP_MANAGER")
 
 # ---------------------------------------------------------------- verdicts
 
@@ -95,7 +99,7 @@ rt() {
 rt_stdin() {
 	STATUS=0
 	OCI_TEST_MARK=$MARK timeout --foreground -k $((2 * PATIENCE)) "${RT_TIMEOUT:-$((30 * PATIENCE))}" \
-		"$RUNTIME" --root "$ROOT" "$@" >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
+		"$RUNTIME" --root "$ROOT" "${MANAGER[@]}" "$@" >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
 	OUT=$(tr -d '\0' <"$T/out")
 	ERR=$(tr -d '\0' <"$T/err")
 	if ((STATUS == 124 || (STATUS == 137 && ${RT_KILL_OK:-0} == 0))) && [[ ! -s $T/err && ${1:-} != run && ${1:-} != exec ]]; then
@@ -214,6 +218,11 @@ supports() {
 	"$RUNTIME" features | jq -e "$1" >/dev/null || skip "the runtime's features do not list $2 yet"
 }
 
+# only_cgroupfs WHY: skips the test where systemd manages the cgroups.
+only_cgroupfs() {
+	((${#MANAGER[@]} == 0)) || skip "with the cgroupfs manager only: $1"
+}
+
 # need_controller NAME: skips the test where the kernel offers it elsewhere.
 need_controller() {
 	if cgroup2; then
@@ -243,7 +252,7 @@ picture() {
 		find /sys/fs/cgroup -type d -path "*$MARK*" -printf 'cgroup %p\n' 2>/dev/null
 	else
 		find /sys/fs/cgroup -type d -printf 'cgroup %p\n' 2>/dev/null |
-			grep -vE '\.(service|scope|slice|mount|socket|swap)$'
+			awk -v mark="$MARK" 'index($0, mark) || !/\.(service|scope|slice|mount|socket|swap)$/'
 	fi | sort
 	find "$SHARED/rootfs" -printf 'rootfs %P %y %M %U:%G %s %l\n'
 	find "$ROOT" -mindepth 1 -printf 'state %P %y\n' 2>/dev/null

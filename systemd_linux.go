@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/dbus"
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/internal/systemd"
+)
+
+// The managers of cgroups as state.json has them.
+const (
+	byCgroupfs    = "cgroupfs"
+	bySystemd     = "systemd"
+	byUserSystemd = "systemd-user" // that of the calling user
+)
+
+// systemdProperty begins the annotations that are properties of the unit.
+const systemdProperty = "org.systemd.property."
+
+// scope is the unit of a container whose cgroup systemd manages.
+type scope struct {
+	systemd.Unit
+	user       bool // of the calling user's systemd
+	properties []systemd.Property
+	manager    *systemd.Manager // once connected
+}
+
+// usersManager says whether the user's own systemd is asked: whoever is not root in
+// the machine's user namespace has no say in that of the system.
+func usersManager(euid int) bool {
+	if euid != 0 {
+		return true
+	}
+	text, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false
+	}
+	// One line for all ids is the initial user namespace.
+	return string(bytes.Join(bytes.Fields(text), []byte(" "))) != "0 0 4294967295"
+}
+
+// scopeOf translates /linux/cgroupsPath, the limits and the annotations for
+// systemd. Every fault is reported.
+func (c *cgroups) scopeOf(s *specs.Spec, id string, h *host, opt *birthOptions) []error {
+	slice := "system.slice"
+	if h.userSystemd {
+		slice = "user.slice"
+	}
+	unit, err := systemd.ParsePath(c.path, id, slice, "oci-mini")
+	if err != nil {
+		return []error{fmt.Errorf("/linux/cgroupsPath: %w", err)}
+	}
+	c.scope = &scope{Unit: unit, user: h.userSystemd}
+	base := "/"
+	if h.userSystemd {
+		// Where it is mostly; systemd is asked before anything depends on it.
+		base = fmt.Sprintf("/user.slice/user-%d.slice/user@%[1]d.service", h.euid)
+	}
+	c.place(h.layout, base)
+	c.scope.properties = []systemd.Property{
+		{Name: "Description", Value: dbus.String(description(id, opt.stateDir))},
+		{Name: "DefaultDependencies", Value: dbus.Bool(false)},
+		{Name: "CollectMode", Value: dbus.String("inactive-or-failed")},
+		{Name: "CPUAccounting", Value: dbus.Bool(true)},
+		{Name: "MemoryAccounting", Value: dbus.Bool(true)},
+		{Name: ioAccounting(h.layout), Value: dbus.Bool(true)},
+		{Name: "TasksAccounting", Value: dbus.Bool(true)},
+	}
+	if unit.IsSlice() {
+		c.scope.properties = append(c.scope.properties, systemd.Property{Name: "Wants", Value: dbus.Strings(unit.Slice)})
+	} else {
+		c.scope.properties = append(c.scope.properties,
+			systemd.Property{Name: "Slice", Value: dbus.String(unit.Slice)},
+			systemd.Property{Name: "Delegate", Value: dbus.Bool(true)})
+	}
+	writes := append(slices.Clone(c.before), c.after...)
+	var limits []systemd.Property
+	for _, w := range writes {
+		limits = systemd.Merge(limits, propertiesOf(w, writes))
+	}
+	c.scope.properties = append(c.scope.properties, limits...)
+	return c.scope.annotate(s.Annotations, limits)
+}
+
+// place puts the container's directories where a systemd that lives in base makes them.
+func (c *cgroups) place(l *cgroup.Layout, base string) {
+	c.dirs = nil
+	for _, h := range l.Hierarchies {
+		c.dirs = append(c.dirs, cgroup.Dir{Hierarchy: h, Path: path.Join(h.Dir, base, c.scope.Cgroup())})
+	}
+}
+
+// description names a container's unit for people, and for delete: a unit of the
+// same name may be somebody else's.
+func description(id, dir string) string {
+	if dir == "" {
+		return "oci-mini container " + id
+	}
+	return fmt.Sprintf("oci-mini container %s in %s", id, dir)
+}
+
+func ioAccounting(l *cgroup.Layout) string {
+	if l.Mode == cgroup.Unified {
+		return "IOAccounting"
+	}
+	return "BlockIOAccounting"
+}
+
+// propertiesOf are those that say what a write says. The quota of v1 comes in two
+// files, where systemd has it in one pair as v2 does.
+func propertiesOf(w cgroup.Write, all []cgroup.Write) []systemd.Property {
+	if w.Unified || w.File != "cpu.cfs_quota_us" {
+		return systemd.OfFile(w.Unified, w.File, w.Value)
+	}
+	period := "100000"
+	for _, o := range all {
+		if o.File == "cpu.cfs_period_us" {
+			period = o.Value
+		}
+	}
+	quota := w.Value
+	if strings.HasPrefix(quota, "-") {
+		quota = "max"
+	}
+	return systemd.OfFile(true, "cpu.max", quota+" "+period)
+}
+
+// annotate adds the properties of annotations, all of which must be good.
+func (s *scope) annotate(annotations map[string]string, limits []systemd.Property) []error {
+	var faults []error
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		name, ok := strings.CutPrefix(key, systemdProperty)
+		if !ok {
+			continue
+		}
+		fault := func(err error) { faults = append(faults, fmt.Errorf("/annotations/%s: %w", key, err)) }
+		p, err := systemd.ParseProperty(name, annotations[key])
+		if err != nil {
+			fault(err)
+			continue
+		}
+		switch {
+		case systemd.Reserved(p.Name):
+			fault(errors.New("the runtime sets this property itself"))
+		case slices.ContainsFunc(limits, func(l systemd.Property) bool { return l.Name == p.Name }):
+			fault(errors.New("/linux/resources sets this property"))
+		default:
+			s.properties = systemd.Merge(s.properties, []systemd.Property{p})
+		}
+	}
+	return faults
+}
+
+// connectSystemd is done before there is anything to clean up.
+func (b *birth) connectSystemd() []plan.Step {
+	s := b.cgroups.scope
+	of := "the system's"
+	if s.user {
+		of = "the user's"
+	}
+	return []plan.Step{{
+		By: plan.Runtime, Words: "connect to " + of + " systemd",
+		Reason: "a host without one is to be known before anything is made",
+		Shell:  b.typed(b.shellScope),
+		Do: func() (func() error, error) {
+			m, err := systemd.Connect(s.user)
+			if err != nil {
+				return nil, err
+			}
+			s.manager = m
+			if !s.user {
+				return nil, nil
+			}
+			base, err := m.Cgroup()
+			if err != nil {
+				return nil, err
+			}
+			b.cgroups.place(b.host.layout, base)
+			return nil, nil
+		},
+	}}
+}
+
+// startUnit has systemd make the unit and move the first process into it, with all
+// limits that systemd knows; the cgroup's files then get what it does not know.
+func (b *birth) startUnit() []plan.Step {
+	c := b.cgroups
+	if c == nil || c.scope == nil {
+		return nil
+	}
+	s := c.scope
+	kind := "scope"
+	if s.IsSlice() {
+		kind = "slice"
+	}
+	var detail []string
+	for _, p := range s.properties {
+		detail = append(detail, p.String())
+	}
+	steps := []plan.Step{{
+		Field: c.field(), By: plan.Runtime, Words: "start the " + kind + " " + s.Name + " in " + s.Slice,
+		Detail: strings.Join(detail, ", "),
+		Reason: "a unit is made of processes that run already; this one does nothing yet but wait",
+		Shell:  b.remark("the script is in the unit already"),
+		Do:     b.doStartUnit,
+	}}
+	for _, w := range c.before {
+		steps = append(steps, b.cgroupWrite(w))
+	}
+	return append(steps, b.deviceSteps()...)
+}
+
+func (b *birth) doStartUnit() (func() error, error) {
+	c, s := b.cgroups, b.cgroups.scope
+	properties := slices.Clone(s.properties)
+	if !s.IsSlice() {
+		properties = append(properties, systemd.Property{Name: "PIDs", Value: dbus.Array("u", dbus.Uint32(uint32(b.child.Pid)))})
+	}
+	back := func() error {
+		if b.cgroup != nil {
+			_ = b.cgroup.Kill()
+		}
+		err := s.manager.Stop(s.Name)
+		if b.cgroup != nil {
+			err = errors.Join(err, b.cgroup.Remove())
+		}
+		return err
+	}
+	if err := s.manager.Start(s.Name, properties); err != nil {
+		if !dbus.Is(err, systemd.UnitExists) { // which is somebody else's
+			_ = s.manager.Stop(s.Name)
+		}
+		return nil, err
+	}
+	cg, err := c.dirs.Adopt(b.child.Pid, cgroup.Controllers(append(slices.Clone(c.before), c.after...)), statisticsControllers)
+	if err != nil {
+		return back, err
+	}
+	b.cgroup = cg
+	return back, nil
+}
+
+// stopUnit stops the unit of a container and forgets it. What its own description
+// does not name as this container's is left alone.
+func stopUnit(dir *state.Dir) error {
+	r := dir.Record
+	if r.Cgroup.Unit == "" {
+		return nil
+	}
+	m, err := systemd.Connect(r.Cgroup.Manager == byUserSystemd)
+	if errors.Is(err, systemd.ErrNotRunning) {
+		return nil // and so are its units
+	}
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	text, err := m.Description(r.Cgroup.Unit)
+	if err != nil || text != description(r.ID, dir.Path) {
+		return err
+	}
+	if err := m.Kill(r.Cgroup.Unit, int32(unix.SIGKILL)); err != nil {
+		return err
+	}
+	return m.Stop(r.Cgroup.Unit)
+}
+
+// keepLimits tells systemd what an update has written to the cgroup's files, so
+// that it does not set them back when it next applies the unit's settings.
+func keepLimits(r *state.Record, cg *cgroup.Cgroup, writes []cgroup.Write) error {
+	if r.Cgroup.Unit == "" {
+		return nil
+	}
+	// The files say what is in force: a write may have left a part as it was.
+	present := slices.Clone(writes)
+	for i := range present {
+		w := &present[i]
+		if file, text, ok := cg.Present(*w); ok {
+			w.File, w.Value = file, text
+			w.Value, _, _ = strings.Cut(w.Value, "\n")
+		}
+	}
+	if i := slices.IndexFunc(present, func(w cgroup.Write) bool { return w.File == "cpu.cfs_quota_us" || w.File == "cpu.cfs_period_us" }); i >= 0 {
+		for _, file := range []string{"cpu.cfs_quota_us", "cpu.cfs_period_us"} {
+			w := cgroup.Write{Controller: present[i].Controller, File: file}
+			if _, text, ok := cg.Present(w); ok {
+				w.Value = strings.TrimSpace(text)
+				present = append(present, w)
+			}
+		}
+	}
+	var properties []systemd.Property
+	for _, w := range present {
+		properties = systemd.Merge(properties, propertiesOf(w, present))
+	}
+	if len(properties) == 0 {
+		return nil
+	}
+	m, err := systemd.Connect(r.Cgroup.Manager == byUserSystemd)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Set(r.Cgroup.Unit, properties)
+}
+
+// shellScope is the call that makes the scope, with the script's shell in it.
+func (b *birth) shellScope() []string {
+	s := b.cgroups.scope
+	words := []string{"busctl"}
+	if s.user {
+		words = append(words, "--user")
+	}
+	words = append(words, "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+		"StartTransientUnit", "ssa(sv)a(sa(sv))", s.Name, "replace")
+	n := len(s.properties)
+	if !s.IsSlice() {
+		n++
+	}
+	words = append(words, fmt.Sprint(n))
+	for _, p := range s.properties {
+		words = append(append(words, p.Name, p.Value.Signature()), p.Value.Words()...)
+	}
+	line := plan.Command(words...)
+	if !s.IsSlice() {
+		line += ` PIDs au 1 $$`
+	}
+	own := plan.Quote(b.cgroups.dirs[0].Path)
+	lines := []string{line + " 0 >/dev/null", "until grep -qx $$ " + own + "/cgroup.procs; do sleep 0.1; done"}
+	if s.IsSlice() {
+		lines[1] = "echo 0 >" + own + "/cgroup.procs"
+	}
+	for _, w := range b.cgroups.before {
+		lines = append(lines, b.cgroups.shellWrite(w))
+	}
+	return lines
+}

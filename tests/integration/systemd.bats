@@ -1,0 +1,268 @@
+#!/usr/bin/env bats
+# The systemd cgroup manager: units, their properties, and what becomes of them.
+load helpers
+
+need_systemd() {
+	[[ -d /run/systemd/system ]] || skip "systemd is not init here: tests/vm/boot has one"
+}
+
+# sd ARG...: the runtime with the systemd manager must succeed.
+sd() {
+	ok --systemd-cgroup "$@"
+}
+
+# show UNIT PROPERTY: its value.
+show() {
+	systemctl show --value --property "$2" "$1"
+}
+
+# unloaded UNIT: systemd knows no such unit.
+unloaded() {
+	[[ $(show "$1" LoadState) == not-found ]]
+}
+
+# unit_cgroup: the cgroup of the test's own container, as its first process has it.
+unit_cgroup() {
+	sed -n 's/^0:://p; s/^[0-9]*:name=systemd://p' "/proc/$(init_pid "$ID")/cgroup" | tail -n 1
+}
+
+@test "systemd: a scope of its own in system.slice, with the container's processes and a description" {
+	need_systemd
+	args sleep 600
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	unit=oci-mini-$ID.scope
+	is "$(unit_cgroup)" "/system.slice/$unit"
+	is "$(show "$unit" ActiveState)" active
+	is "$(show "$unit" Slice)" system.slice
+	is "$(show "$unit" Description)" "oci-mini container $ID in $ROOT/$ID"
+	is "$(show "$unit" Delegate)" yes
+	is "$(show "$unit" DefaultDependencies)" no
+	is "$(show "$unit" MemoryAccounting)$(show "$unit" TasksAccounting)$(show "$unit" CPUAccounting)" yesyesyes
+	ok exec "$ID" cat /proc/self/cgroup
+	has "$OUT" "0::/"
+	ok exec --detach --pid-file "$T/pid" "$ID" sleep 600
+	has "$(<"/proc/$(<"$T/pid")/cgroup")" "$unit"
+	ok ps --format json "$ID"
+	is "$(jq length <<<"$OUT")" 2
+	ok pause "$ID"
+	status_is "$ID" paused
+	ok resume "$ID"
+	status_is "$ID" running
+	ok delete --force "$ID"
+	wait_for unloaded "$unit"
+	nothing_left
+}
+
+@test "systemd: cgroupsPath names slice, prefix and name; a slice lies in those that its name begins with" {
+	need_systemd
+	args sleep 600
+	config '.linux.cgroupsPath = $p' --arg p "machine-$MARK-a.slice:pre:$ID"
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	is "$(unit_cgroup)" "/machine.slice/machine-$MARK.slice/machine-$MARK-a.slice/pre-$ID.scope"
+	ok delete --force "$ID"
+	wait_for unloaded "pre-$ID.scope"
+
+	config '.linux.cgroupsPath = $p' --arg p "::$ID"
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	is "$(unit_cgroup)" "/system.slice/$ID.scope"
+	ok delete --force "$ID"
+	systemctl stop "machine-$MARK.slice"
+}
+
+@test "systemd: a name that ends in .slice is a slice" {
+	need_systemd
+	args sleep 600
+	config '.linux.cgroupsPath = $p' --arg p "::$ID.slice"
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	is "$(unit_cgroup)" "/$ID.slice"
+	ok delete --force "$ID"
+	# systemd has every slice that is asked for.
+	is "$(show "$ID.slice" ActiveState)" inactive
+}
+
+@test "systemd: a cgroupsPath that is none of its names is refused" {
+	for p in /a/b a:b 'nonsense:x:y' 'a--b.slice:x:y' 'system.slice:x:' "system.slice:a/b:c" 'a.slice:x:b-c.slice'; do
+		config '.linux.cgroupsPath = $p' --arg p "$p"
+		refused /linux/cgroupsPath --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	done
+	nothing_left
+}
+
+@test "systemd: limits are properties of the unit and values in its files" {
+	need_systemd
+	cgroup2 || skip "checked against the files of cgroup v2"
+	args sleep 600
+	config '.linux.resources += {memory: {limit: 67108864, reservation: 33554432}, pids: {limit: 20},
+		cpu: {quota: 20000, period: 100000, shares: 512, cpus: "0"}, unified: {"memory.high": "60000000"}}'
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	unit=oci-mini-$ID.scope
+	is "$(show "$unit" MemoryMax)" 67108864
+	is "$(show "$unit" MemoryLow)" 33554432
+	is "$(show "$unit" MemoryHigh)" 60000000
+	is "$(show "$unit" TasksMax)" 20
+	is "$(show "$unit" CPUQuotaPerSecUSec)" 200ms
+	is "$(show "$unit" CPUWeight)" 59
+	is "$(show "$unit" AllowedCPUs)" 0
+	dir=/sys/fs/cgroup$(unit_cgroup)
+	is "$(<"$dir/memory.max")" 67108864
+	is "$(<"$dir/pids.max")" 20
+	is "$(<"$dir/cpu.max")" "20000 100000"
+	is "$(<"$dir/cpuset.cpus")" 0
+}
+
+@test "systemd: an update and the device filter outlive a daemon-reload" {
+	need_systemd
+	cgroup2 || skip "checked against the files of cgroup v2"
+	args sh -c 'mknod /dev/forbidden c 10 229; sleep 600'
+	caps CAP_MKNOD
+	config '.linux.resources += {memory: {limit: 67108864}, cpu: {quota: 20000, period: 50000}}'
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	ok update --memory 33554432 --cpu-quota 30000 --pids-limit 30 "$ID"
+	systemctl daemon-reload
+	unit=oci-mini-$ID.scope
+	is "$(show "$unit" MemoryMax)" 33554432
+	is "$(show "$unit" CPUQuotaPerSecUSec)" 600ms
+	dir=/sys/fs/cgroup$(unit_cgroup)
+	is "$(<"$dir/memory.max")" 33554432
+	is "$(<"$dir/cpu.max")" "30000 50000"
+	is "$(<"$dir/pids.max")" 30
+	# A property set by hand makes systemd apply them all again.
+	systemctl set-property --runtime "$unit" MemoryHigh=32M
+	is "$(<"$dir/memory.max")" 33554432
+	ok exec "$ID" sh -c 'echo >/dev/null'
+	rt exec "$ID" cat /dev/forbidden
+	has "$ERR" 'Operation not permitted'
+}
+
+@test "systemd: annotations become properties: strings, booleans, numbers, arrays, seconds" {
+	need_systemd
+	args sleep 600
+	config '.annotations += {
+		"org.systemd.property.CollectMode": "'\''inactive'\''",
+		"org.systemd.property.TimeoutStopUSec": "uint64 9000000",
+		"org.systemd.property.RuntimeMaxSec": "1234.5",
+		"org.systemd.property.IgnoreOnIsolate": "true",
+		"org.systemd.property.After": "['\''basic.target'\'', '\''dbus.service'\'']"}'
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	unit=oci-mini-$ID.scope
+	is "$(show "$unit" CollectMode)" inactive
+	is "$(show "$unit" TimeoutStopUSec)" 9s
+	like "$(show "$unit" RuntimeMaxUSec)" '^20min 34\.50*s$'
+	is "$(show "$unit" IgnoreOnIsolate)" yes
+	has " $(show "$unit" After) " " dbus.service "
+}
+
+@test "systemd: an annotation that is no property, or the runtime's own, is refused by its name" {
+	refuses() { # NAME VALUE TEXT
+		config '.annotations = {($n): $v}' --arg n "org.systemd.property.$1" --arg v "$2"
+		refused "/annotations/org.systemd.property.$1: " --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+		has "$ERR" "$3"
+	}
+	refuses TimeoutStopUSec nonsense 'is not a value in GVariant text'
+	refuses TimeoutStopSec "'soon'" 'is not a number of seconds'
+	refuses After "['a', 5]" '5 is not of type s'
+	refuses lower true 'not the name of a property'
+	refuses 'With Space' true 'not the name of a property'
+	refuses Delegate false 'the runtime sets this property itself'
+	refuses Slice "'other.slice'" 'the runtime sets this property itself'
+	need_controller memory
+	config '.linux.resources.memory.limit = 67108864'
+	if cgroup2; then name=MemoryMax; else name=MemoryLimit; fi
+	refuses "$name" 'uint64 1' '/linux/resources sets this property'
+	nothing_left
+}
+
+@test "systemd: a property that systemd does not know fails create, and nothing is left" {
+	need_systemd
+	config '.annotations = {"org.systemd.property.NoSuchThing": "true"}'
+	refused "StartTransientUnit oci-mini-$ID.scope: " --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	has "$ERR" NoSuchThing
+	wait_for unloaded "oci-mini-$ID.scope"
+	nothing_left
+}
+
+@test "systemd: a failed unit that somebody left does not block" {
+	need_systemd
+	unit=oci-mini-$ID.scope
+	systemd-run --quiet --scope --unit="$unit" -p RuntimeMaxSec=1 sleep 600 3>&- || true
+	is "$(show "$unit" ActiveState)" failed 'the unit left over'
+	args sleep 600
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	is "$(show "$unit" ActiveState)" active
+	ok delete --force "$ID"
+	wait_for unloaded "$unit"
+}
+
+@test "systemd: a unit of somebody else's with the name is refused, and left alone" {
+	need_systemd
+	unit=oci-mini-$ID.scope
+	background systemd-run --quiet --scope --unit="$unit" sleep 600 </dev/null
+	is_active() { [[ $(show "$unit" ActiveState) == active ]]; }
+	wait_for is_active
+	refused "$unit" --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	is_active
+	# A create that was killed in time has that name on record, and no unit.
+	OCI_TEST_MARK=$MARK strace -qq -o /dev/null -e inject=clone3:signal=KILL "$RUNTIME" --root "$ROOT" --systemd-cgroup \
+		create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1 3>&- || true
+	ok delete --force "$ID"
+	is_active
+	systemctl stop "$unit"
+}
+
+@test "systemd: a create killed on its way: delete --force stops the unit" {
+	need_systemd
+	args sleep 600
+	# Before it connects, before it asks, while it waits, between the unit and the record.
+	for at in sendmsg:when=1 sendmsg:when=2 poll:when=1 renameat:when=1; do
+		OCI_TEST_MARK=$MARK timeout -k 1 100 strace -f -qq -o /dev/null -e trace="${at%%:*}" -e inject="${at%%:*}:signal=KILL:${at#*:}" \
+			"$RUNTIME" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1 3>&- || true
+		ok delete --force "$ID"
+		wait_for unloaded "oci-mini-$ID.scope"
+	done
+	nothing_left
+}
+
+@test "systemd: a create that fails late stops the unit" {
+	need_systemd
+	args /no/such/program
+	refused /no/such/program --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	wait_for unloaded "oci-mini-$ID.scope"
+	nothing_left
+}
+
+@test "systemd: no answer is an error that names the unit and the call, and no container is left" {
+	[[ -d /run ]] || skip "there is no /run to put the socket in"
+	[[ ${OCI_TEST_PATIENCE:-1} != 1 ]] || skip "it takes the half minute of the deadline: done in the virtual machine"
+	# It lets everybody in, and then says nothing more.
+	cat >"$T/mute.py" <<-'X'
+		import os, socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.bind(sys.argv[1])
+		s.listen(5)
+		kept = []
+		while True:
+		    c, _ = s.accept()
+		    kept.append(c)
+		    c.recv(4096)
+		    c.send(b"DATA\r\nOK 00112233445566778899aabbccddeeff\r\n")
+	X
+	background unshare -m sh -c 'mount -t tmpfs none /run && mkdir /run/systemd && (python3 "$1" /run/systemd/private &) &&
+		until [ -e /run/systemd/private ]; do sleep 0.1; done; shift; exec "$@"' sh "$T/mute.py" \
+		"$RUNTIME" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1
+	code=0
+	wait "$PID" || code=$?
+	for pid in $(marked); do kill "$pid"; done
+	((code == 1))
+	has "$(<"$T/o")" "StartTransientUnit oci-mini-$ID.scope: systemd gave no answer within 30s"
+	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "systemd: explain shows the unit and its properties" {
+	config '.linux.resources.pids.limit = 7'
+	ok --systemd-cgroup explain "$BUNDLE/" "$ID"
+	has "$OUT" "start the scope oci-mini-$ID.scope in system.slice"
+	has "$OUT" "TasksMax=uint64 7"
+	has "$OUT" "Delegate=true"
+	ok --systemd-cgroup explain --format sh "$BUNDLE/" "$ID"
+	has "$OUT" "StartTransientUnit 'ssa(sv)a(sa(sv))' oci-mini-$ID.scope replace"
+}
