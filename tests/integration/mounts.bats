@@ -194,7 +194,7 @@ mounted() {
 		mount_add "$destination" tmpfs tmpfs "size=$((++n))m"
 	done
 	inside_ok 'cat /proc/self/mountinfo'
-	is "$(grep -c 'size=[1-6]024k\|size=[1-6]m\|size=1024k\|size=2048k\|size=3072k\|size=4096k\|size=5120k\|size=6144k' <<<"$OUT")" 6 'mounts inside'
+	is "$(grep -c 'size=[1-6]024k\|size=[1-6]m\|size=1024k\|size=2048k\|size=3072k\|size=4096k\|size=5120k\|size=6144k' <<<"$(grep ' - tmpfs ' <<<"$OUT")")" 6 'mounts inside'
 	find "$T/canary" -printf '%P %y %M %T@\n' >"$T/canary.after"
 	diff "$T/canary.before" "$T/canary.after"
 	[[ ! -e /etc/in && ! -e /no ]]
@@ -286,7 +286,8 @@ mounted() {
 	mount_add /mnt tmpfs tmpfs shared
 	ok run --bundle "$BUNDLE" "$ID"
 	like "$(grep ' /mnt ' <<<"$OUT")" 'shared:[0-9]+'
-	refute grep -q 'master:\|shared:' <<<"$(grep -v ' /mnt ' <<<"$OUT")"
+	# A host whose root is shared may still send mounts in, and gets none back.
+	refute grep -q 'shared:' <<<"$(grep -v ' /mnt ' <<<"$OUT")"
 }
 
 @test "tmpcopyup fills the tmpfs with what lies below" {

@@ -50,7 +50,7 @@ foreground() {
 	fi
 	script "$@"
 	STATUS=0
-	OCI_TEST_MARK=$MARK timeout --foreground -k 2 60 sh "$T/script" </dev/null >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
+	OCI_TEST_MARK=$MARK timeout --foreground -k 2 $((60 * PATIENCE)) sh "$T/script" </dev/null >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
 	OUT=$(tr -d '\0' <"$T/out")
 	ERR=$(<"$T/err")
 }
