@@ -19,6 +19,7 @@ const (
 // annotations must know which reach the host.
 var honouredAnnotations = []string{
 	annotationContextType, annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationPidfdReceiver,
+	systemdProperty,
 }
 
 // annotatedPath is the file that an annotation names, relative ones from the bundle,

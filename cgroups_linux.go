@@ -126,7 +126,7 @@ func (b *birth) makeCgroup() []plan.Step {
 	for _, w := range c.before {
 		steps = append(steps, b.cgroupWrite(w))
 	}
-	return append(steps, b.deviceSteps()...)
+	return append(append(steps, b.deviceSteps()...), b.delegateCgroup(true)...)
 }
 
 // deviceSteps brings the device filter into force, if there is one.

@@ -123,7 +123,6 @@ func (b *birth) plan() *plan.Plan {
 
 	// The runtime opens and makes what only it can.
 	p.Add(b.makeCgroup()...)
-	p.Add(b.delegateCgroup(true)...)
 	p.Add(b.makeRdt()...)
 	p.Add(b.openNamespaces()...)
 	p.Add(b.openRoot()...)

@@ -220,7 +220,7 @@ func (b *birth) startUnit() []plan.Step {
 	for _, w := range c.before {
 		steps = append(steps, b.cgroupWrite(w))
 	}
-	return append(steps, b.deviceSteps()...)
+	return append(append(steps, b.deviceSteps()...), b.delegateCgroup(true)...)
 }
 
 func (b *birth) doStartUnit() (func() error, error) {
