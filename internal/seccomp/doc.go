@@ -48,7 +48,7 @@
 // call depends on its arguments, which a filter cannot see there, that form gets the
 // strictest of the possible answers: libseccomp would give it the answer of a
 // condition without testing it. What the profile says of the multiplexer itself comes
-// first.
+// first. To name a call is to name its multiplexer.
 //
 // # The program
 //

@@ -124,9 +124,17 @@ func interpretNewest(p *specs.LinuxSeccomp, on *arch) (newest string) {
 	first, last := on.apart()
 	for _, s := range p.Syscalls {
 		for _, name := range s.Names {
-			nr, ok := Number(on.name, name)
-			if ok && int64(nr) > highest && (nr < first || nr > last) {
-				newest, highest = name, int64(nr)
+			either := []string{name}
+			for _, m := range multiplexers {
+				if on.muxed && slices.Contains(m.calls, name) {
+					either = append(either, m.name)
+				}
+			}
+			for _, name := range either {
+				nr, ok := Number(on.name, name)
+				if ok && int64(nr) > highest && (nr < first || nr > last) {
+					newest, highest = name, int64(nr)
+				}
 			}
 		}
 	}

@@ -1,5 +1,7 @@
 package seccomp
 
+import "slices"
+
 // A multiplexer is a system call that does what others do, chosen by its first
 // argument (socketcall(2), ipc(2)).
 type multiplexer struct {
@@ -22,6 +24,14 @@ var multiplexers = [...]multiplexer{
 		1: "semop", 2: "semget", 3: "semctl", 4: "semtimedop", 11: "msgsnd", 12: "msgrcv", 13: "msgget",
 		14: "msgctl", 21: "shmat", 22: "shmdt", 23: "shmget", 24: "shmctl",
 	}},
+}
+
+// names says that the profile names a call that a multiplexer does.
+func (r *rules) names(m *multiplexer) bool {
+	return slices.ContainsFunc(m.calls, func(name string) bool {
+		call := nameIndex(name)
+		return call >= 0 && r.named[call]
+	})
 }
 
 // multiplexed returns the rules of a multiplexer on an architecture: its own, and

@@ -213,6 +213,7 @@ func TestMeaning(t *testing.T) {
 		{"through socketcall", []specs.LinuxSyscall{allow("socket")}, specs.ArchX86, "socketcall", [6]uint64{1}, ok},
 		{"unseen arguments", []specs.LinuxSyscall{when(allow("socket"), is(0, 1)), allow("openat2")}, specs.ArchX86, "socketcall", [6]uint64{1, 1}, eperm},
 		{"the multiplexer itself", []specs.LinuxSyscall{errno(9, "socket"), allow("socketcall")}, specs.ArchX86, "socketcall", [6]uint64{1}, ok},
+		{"to name send is to name socketcall", []specs.LinuxSyscall{allow("send")}, specs.ArchX86, "socketcall", [6]uint64{1}, eperm},
 		{"versions of ipc", []specs.LinuxSyscall{errno(9, "shmget"), allow("openat2")}, specs.ArchX86, "ipc", [6]uint64{23 | 1<<16}, e(9)},
 	} {
 		p := &specs.LinuxSeccomp{

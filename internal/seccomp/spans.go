@@ -83,7 +83,7 @@ func (c *compiler) points(a *arch) (points []point, newest int64) {
 		}
 	}
 	if a.muxed {
-		points = c.multiplex(a, points)
+		points, newest = c.multiplex(a, points, newest)
 	}
 	return points, newest
 }
@@ -110,14 +110,18 @@ func (c *compiler) judge(a *arch, call int) (label, int) {
 	return l, weightArgs
 }
 
-// multiplex adds or replaces the points of multiplexers.
-func (c *compiler) multiplex(a *arch, points []point) []point {
+// multiplex adds or replaces the points of multiplexers. To name a call that one does
+// is to name it.
+func (c *compiler) multiplex(a *arch, points []point, newest int64) ([]point, int64) {
 	for i := range multiplexers {
 		m := &multiplexers[i]
 		call := nameIndex(m.name)
 		nr, ok := a.number(call)
 		if !ok {
 			continue
+		}
+		if c.rules.names(m) {
+			newest = max(newest, int64(nr))
 		}
 		inTurn := c.rules.multiplexed(m, a.wide)
 		if inTurn == nil {
@@ -131,7 +135,7 @@ func (c *compiler) multiplex(a *arch, points []point) []point {
 			points = append(points, p)
 		}
 	}
-	return points
+	return points, newest
 }
 
 func (c *compiler) weight(ret uint32) int {
