@@ -13,12 +13,14 @@ const (
 	annotationHookStderr    = "run.oci.hooks.stderr"         // the same for errors
 	annotationKeepGroups    = "run.oci.keep_original_groups" // the caller's groups instead of the config's
 	annotationPidfdReceiver = "run.oci.pidfd_receiver"       // socket that gets the first process's pidfd
+	annotationAgent         = "run.oci.seccomp.receiver"     // socket of the seccomp agent
 )
 
 // honouredAnnotations are all of them, for features: who lets others write
 // annotations must know which reach the host.
 var honouredAnnotations = []string{
 	annotationContextType, annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationPidfdReceiver,
+	annotationAgent,
 	systemdProperty,
 }
 

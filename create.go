@@ -297,7 +297,10 @@ func (b *birth) record() *state.Record {
 		ID: b.id, Bundle: b.bundle, Rootfs: b.rootfs, Created: time.Now().UTC(), Owner: uint32(b.host.euid),
 		OCIVersion: specs.Version, Annotations: b.spec.Annotations, Phase: state.Creating, HasProcess: b.spec.Process != nil,
 		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID), NoPivot: b.chroots(),
-		OldKeyring: b.opt.noNewKeyring, NoHooks: b.spec.Hooks == nil,
+		OldKeyring: b.opt.noNewKeyring, SeccompAgent: b.agent, NoHooks: b.spec.Hooks == nil,
+	}
+	if b.agent != "" {
+		rec.SeccompMetadata = b.spec.Linux.Seccomp.ListenerMetadata
 	}
 	if b.cgroups != nil {
 		rec.Cgroup.Manager = byCgroupfs

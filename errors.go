@@ -147,6 +147,8 @@ func hint(err error) string {
 		return "raising a hard limit needs CAP_SYS_RESOURCE"
 	case strings.HasSuffix(text, "is not active in this kernel"):
 		return "/sys/kernel/security/lsm lists the security modules that are; the kernel parameter lsm= chooses them"
+	case strings.HasPrefix(text, "/linux/seccomp/listenerPath") && (errno == unix.ENOENT || errno == unix.ECONNREFUSED):
+		return "the agent that the profile leaves calls to must listen on this socket before the container is made"
 	case field == "/process/apparmorProfile" && errno == unix.ENOENT:
 		return "apparmor_parser -r FILE loads a profile; aa-status lists those that are loaded"
 	case field == "/process/selinuxLabel" && errno == unix.EINVAL, strings.Contains(text, "fsconfig context="):

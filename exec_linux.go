@@ -19,6 +19,7 @@ import (
 func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	p := &plan.Plan{}
 	p.Add(plan.Step{By: plan.Runtime, Words: "open the container's first process", Do: b.openContainer})
+	p.Add(b.reachAgent()...)
 	p.Add(b.checkUsersOfExec()...)
 	p.Add(b.ownStreams()...)
 	p.Add(b.openContainerCgroup(subs)...)
@@ -44,6 +45,7 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	p.Add(b.closeDescriptors())
 	p.Add(b.resetSignals())
 	p.Add(b.limitFiles()...)
+	p.Add(b.installFilter()...)
 	p.Add(b.execute(found)...)
 	return p
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/capability"
 	"github.com/oci-mini/oci-mini/internal/mountopt"
+	"github.com/oci-mini/oci-mini/internal/seccomp"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -24,7 +25,7 @@ var featuresCommand = &cli.Command{
 // supported is generated from the tables that parse: a name is listed if and
 // only if it is accepted.
 func supported() features.Features {
-	yes, no := true, false
+	yes := true
 	var kinds []string
 	for _, n := range spec.Namespaces {
 		kinds = append(kinds, string(n.Type))
@@ -35,10 +36,13 @@ func supported() features.Features {
 		Hooks:         hookKinds(),
 		MountOptions:  mountopt.Names(),
 		Linux: &features.Linux{
-			Namespaces:      kinds,
-			Capabilities:    capability.Names(),
-			Cgroup:          &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
-			Seccomp:         &features.Seccomp{Enabled: &no},
+			Namespaces:   kinds,
+			Capabilities: capability.Names(),
+			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
+			Seccomp: &features.Seccomp{
+				Enabled: &yes, Actions: seccompNames(seccomp.Actions()), Operators: seccompNames(seccomp.Operators()),
+				Archs: seccompNames(seccomp.Arches()), KnownFlags: seccompNames(seccomp.Flags()), SupportedFlags: seccompNames(seccomp.Flags()),
+			},
 			Apparmor:        &features.Apparmor{Enabled: &yes},
 			Selinux:         &features.Selinux{Enabled: &yes},
 			IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
@@ -52,4 +56,13 @@ func supported() features.Features {
 			"io.github.oci-mini.commit":  commit,
 		},
 	}
+}
+
+// seccompNames are the names of one of package seccomp's vocabularies.
+func seccompNames[T ~string](list []T) []string {
+	names := make([]string, len(list))
+	for i, name := range list {
+		names[i] = string(name)
+	}
+	return names
 }

@@ -140,6 +140,7 @@ func (b *birth) confine(a *program.Assembler) {
 	for _, s := range b.privileges() {
 		s.Assemble(a)
 	}
+	b.confineByFilter(a)
 }
 
 // hookSteps are the steps of the hooks of a kind, each at its place in the Plan.

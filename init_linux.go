@@ -12,6 +12,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/seal"
+	"github.com/oci-mini/oci-mini/internal/seccomp"
 	"github.com/oci-mini/oci-mini/internal/state"
 	"github.com/oci-mini/oci-mini/internal/terminal"
 )
@@ -45,6 +46,8 @@ type birth struct {
 	ns      namespaces
 	mounts  []*mount
 	caps    *capabilities
+	filter  *seccomp.Filter // nil without /linux/seccomp
+	agent   string          // socket of whom the filter's listener goes to, or ""
 	cgroups *cgroups
 	rdt     *rdt
 	env     []string
@@ -61,6 +64,7 @@ type birth struct {
 	uids, gids     []specs.LinuxIDMapping // of the user namespace, once they are known
 	opened         []int                  // to close once init has its copies
 	slave          program.Reg
+	agentFd        int // connection to the agent
 	containerFd    int // pidfd of the container that exec joins
 	containerRoot  int // its root directory, if that is a chroot
 	cgroup         *cgroup.Cgroup
@@ -105,6 +109,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 		faults = append(faults, err)
 	}
 	faults = append(faults, b.checkLabels()...)
+	faults = append(faults, b.compileFilter()...)
 	if len(faults) > 0 {
 		return nil, faultList(faults)
 	}
@@ -122,6 +127,7 @@ func (b *birth) plan() *plan.Plan {
 	p := &plan.Plan{}
 
 	// The runtime opens and makes what only it can.
+	p.Add(b.reachAgent()...)
 	p.Add(b.makeCgroup()...)
 	p.Add(b.makeRdt()...)
 	p.Add(b.openNamespaces()...)
@@ -184,6 +190,7 @@ func (b *birth) plan() *plan.Plan {
 		p.Add(b.startHooks()...)
 	}
 	p.Add(b.limitFiles()...)
+	p.Add(b.installFilter()...)
 	p.Add(b.execute(found)...)
 	return p
 }
@@ -266,6 +273,7 @@ func assemble(p *plan.Plan) (*program.Program, error) {
 		switch {
 		case s.By == plan.Init:
 			s.Assemble(a)
+		case s.Beside:
 		case i == p.Clone+1 || p.Steps[i-1].By == plan.Init:
 			// Consecutive steps of the runtime share one sync point. The token
 			// only has to be one: the order is known.
@@ -286,6 +294,12 @@ func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 		if event.Started {
 			return nil
 		}
+		beside := event.Token == tokenListener
+		if beside { // what follows happens while init goes on
+			if err := b.child.Continue(); err != nil {
+				return b.initError(p, err)
+			}
+		}
 		for next < len(p.Steps) && p.Steps[next].By == plan.Init {
 			next++
 		}
@@ -293,6 +307,9 @@ func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 			if err := b.do(&p.Steps[next], undo); err != nil {
 				return err
 			}
+		}
+		if beside {
+			continue
 		}
 		if err := b.child.Continue(); err != nil {
 			return b.initError(p, err)

@@ -215,6 +215,23 @@ var planCases = []planCase{
 		s.Process.ApparmorProfile, s.Process.SelinuxLabel = "web", "system_u:system_r:container_t:s0:c1,c2"
 		s.Linux.MountLabel = "system_u:object_r:container_file_t:s0:c1,c2"
 	}},
+	{name: "seccomp", layout: unified, edit: func(s *specs.Spec) {
+		s.Linux.Seccomp = &specs.LinuxSeccomp{
+			DefaultAction: specs.ActErrno, ListenerPath: "/run/agent.sock",
+			Syscalls: []specs.LinuxSyscall{
+				{Names: []string{"execve", "exit_group"}, Action: specs.ActAllow},
+				{Names: []string{"mount"}, Action: specs.ActNotify},
+			},
+		}
+		s.Process.NoNewPrivileges = false
+	}},
+	{name: "seccomp-create", layout: unified, opt: birthOptions{wait: true}, edit: func(s *specs.Spec) {
+		s.Process.Terminal = false
+		s.Linux.Seccomp = &specs.LinuxSeccomp{
+			DefaultAction: specs.ActAllow, ListenerPath: "/run/agent.sock",
+			Syscalls: []specs.LinuxSyscall{{Names: []string{"mount"}, Action: specs.ActNotify}},
+		}
+	}},
 	{name: "groups-kept-no-capabilities", layout: unified, edit: func(s *specs.Spec) {
 		s.Annotations = map[string]string{"run.oci.keep_original_groups": "1"}
 		s.Process.Capabilities = nil

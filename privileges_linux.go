@@ -138,7 +138,7 @@ func (b *birth) privileges() []plan.Step {
 
 	add("/process/capabilities", "set the effective, permitted, inheritable and ambient capabilities",
 		"after the user: a change of the user id clears them", func(a *program.Assembler) {
-			setCapabilities(a, caps.effective, caps.permitted, caps.inheritable)
+			setCapabilities(a, caps.effective, caps.permitted|b.heldForFilter(), caps.inheritable)
 			prctl(a, "PR_CAP_AMBIENT_CLEAR_ALL", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_CLEAR_ALL))
 			for c := 0; c <= b.host.lastCap; c++ {
 				// An ambient capability must be permitted and inheritable;

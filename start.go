@@ -15,6 +15,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/internal/terminal"
 )
 
 // lockTimeout bounds how long a command waits for another one that changes the
@@ -85,6 +86,13 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 			notifier.close()
 		}
 	}()
+	agent := -1
+	if path := dir.Record.SeccompAgent; path != "" {
+		if agent, err = terminal.Dial(path); err != nil { // the container goes on waiting
+			return nil, fmt.Errorf("/linux/seccomp/listenerPath: %w", err)
+		}
+		defer unix.Close(agent)
+	}
 	if err := runStartHooks(dir, s); err != nil {
 		return nil, withCleanup(err, abort(dir))
 	}
@@ -96,7 +104,7 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 	if _, err := conn.Write([]byte{1}); err != nil {
 		return nil, err
 	}
-	f, err := letExecute(conn)
+	f, err := letExecute(conn, agent, dir.Record)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("the container's first process died before it could execute: %w", err)
@@ -114,13 +122,19 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 	return notifier, nil
 }
 
-// letExecute waits for the process's execve, or its failure.
-func letExecute(conn *os.File) (*program.Failure, error) {
+// letExecute waits for the process's execve, or its failure. If its filter has a
+// listener, that goes to the agent first.
+func letExecute(conn *os.File, agent int, r *state.Record) (*program.Failure, error) {
 	peer, err := program.Meet(int(conn.Fd()))
 	if err != nil {
 		return nil, err
 	}
 	defer peer.Release()
+	if agent >= 0 {
+		if err := giveListener(peer, agent, r); err != nil {
+			return nil, fmt.Errorf("/linux/seccomp/listenerPath: %w", err)
+		}
+	}
 	return peer.Wait()
 }
 

@@ -33,7 +33,6 @@ func unsupported(s *specs.Spec) []error {
 		for i, ns := range l.Namespaces {
 			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Path != "" && ns.Type == specs.MountNamespace)
 		}
-		refuse("/linux/seccomp", l.Seccomp != nil)
 	}
 	return faults
 }

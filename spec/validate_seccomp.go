@@ -11,11 +11,6 @@ import (
 // kernels old and new.
 func (c *checker) seccomp(at *pointer, s *specs.LinuxSeccomp) {
 	c.oneOf(at.field("defaultAction"), string(s.DefaultAction), SeccompActions)
-	if s.DefaultAction == specs.ActNotify {
-		// The calls that hand the descriptor over would wait for the agent
-		// that is to receive it.
-		c.bad(at.field("defaultAction"), "must not be %s: the container could not even start", specs.ActNotify)
-	}
 	c.errnoRet(at.field("defaultErrnoRet"), s.DefaultErrnoRet, s.DefaultAction)
 	list := at.field("architectures")
 	for i, arch := range s.Architectures {
@@ -42,11 +37,8 @@ func (c *checker) seccompRule(at *pointer, rule *specs.LinuxSyscall) {
 		c.bad(names, "must have at least one entry")
 	}
 	for i, name := range rule.Names {
-		switch {
-		case name == "":
+		if name == "" {
 			c.bad(names.item(i), "must be the name of a system call, is empty")
-		case name == "write" && rule.Action == specs.ActNotify:
-			c.bad(names.item(i), "must not be write with %s: the container could not report its own start", specs.ActNotify)
 		}
 	}
 	c.oneOf(at.field("action"), string(rule.Action), SeccompActions)

@@ -42,6 +42,8 @@ type Step struct {
 	// that [Plan.Script] writes. It is filled only to be explained.
 	Shell []string `json:"shell,omitempty"`
 
+	// Beside says that init goes on meanwhile, and not to a sync point first.
+	Beside bool `json:"-"`
 	// Do executes a step of the runtime and returns how to undo what outlives
 	// the process, or nil where nothing does.
 	Do func() (undo func() error, err error) `json:"-"`

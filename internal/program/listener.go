@@ -25,7 +25,12 @@ type listener struct {
 
 // Listener hands over the descriptor by which the calls that a filter does not decide
 // itself are decided (seccomp_unotify(2)).
-type Listener struct{ rep *report }
+type Listener struct {
+	// Stop, if set, is asked now and then: an error ends the waiting.
+	Stop func() error
+
+	rep *report
+}
 
 // listenerPoll is how often the other side looks for the child's listener. It comes
 // some ten microseconds after the sync point in front of the filter.
@@ -44,6 +49,11 @@ func (l *Listener) Take(pidfd int, give func(fd int) error) error {
 			return os.NewSyscallError("poll", err)
 		} else if n > 0 {
 			return os.ErrProcessDone
+		}
+		if l.Stop != nil {
+			if err := l.Stop(); err != nil {
+				return err
+			}
 		}
 		time.Sleep(listenerPoll)
 	}

@@ -60,9 +60,6 @@ func (d *dice) roll() *specs.LinuxSeccomp {
 		return a.name, &number
 	}
 	p.DefaultAction, p.DefaultErrnoRet = act()
-	if p.DefaultAction == specs.ActNotify {
-		p.DefaultAction = specs.ActAllow
-	}
 	for range d.pick(4) {
 		p.Architectures = append(p.Architectures, arches[d.pick(len(arches))].name)
 	}

@@ -63,13 +63,10 @@ func (r *rules) of(call int) []int32 { return r.byCall[r.first[call]:r.first[cal
 
 // read understands a profile.
 func read(profile *specs.LinuxSeccomp) (*rules, error) {
-	r := &rules{}
+	r := &rules{notifies: profile.DefaultAction == specs.ActNotify}
 	var err error
 	if r.fallback, err = answer(profile.DefaultAction, "/defaultAction", profile.DefaultErrnoRet, "/defaultErrnoRet"); err != nil {
 		return nil, err
-	}
-	if profile.DefaultAction == specs.ActNotify {
-		return nil, fmt.Errorf("/defaultAction: %s would stop the process that hands the listener over", specs.ActNotify)
 	}
 	names := 0
 	for i := range profile.Syscalls {

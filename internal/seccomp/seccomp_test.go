@@ -92,7 +92,6 @@ func TestErrors(t *testing.T) {
 		text    string
 	}{
 		{&specs.LinuxSeccomp{DefaultAction: "SCMP_ACT_MAYBE"}, `/linux/seccomp/defaultAction: "SCMP_ACT_MAYBE" is not an action`},
-		{&specs.LinuxSeccomp{DefaultAction: specs.ActNotify}, "/linux/seccomp/defaultAction: SCMP_ACT_NOTIFY would stop the process that hands the listener over"},
 		{&specs.LinuxSeccomp{DefaultAction: specs.ActKill, DefaultErrnoRet: &one}, "/linux/seccomp/defaultErrnoRet: SCMP_ACT_KILL takes no number"},
 		{&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{"SCMP_ARCH_VAX"}}, `/linux/seccomp/architectures/0: "SCMP_ARCH_VAX" is not an architecture`},
 		{&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{"X"}}, `/linux/seccomp/flags/0: "X" is not a flag`},

@@ -71,6 +71,11 @@ type Record struct {
 	Terminal   bool `json:"terminal"`             // and wants a terminal for it
 	OldKeyring bool `json:"oldKeyring,omitempty"` // it has the session keyring of create's caller
 
+	// SeccompAgent is the socket of whom start sends the filter's listener to, with
+	// SeccompMetadata; empty for none.
+	SeccompAgent    string `json:"seccompAgent,omitempty"`
+	SeccompMetadata string `json:"seccompMetadata,omitempty"`
+
 	// NoHooks says that the configuration has no hooks, which spares the commands
 	// after create the reading of it.
 	NoHooks bool `json:"noHooks,omitempty"`

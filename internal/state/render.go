@@ -41,9 +41,18 @@ func (rec *Record) render() []byte {
 	w.flag("hasProcess", rec.HasProcess)
 	w.flag("terminal", rec.Terminal)
 	w.set("oldKeyring", rec.OldKeyring)
+	w.optional("seccompAgent", rec.SeccompAgent)
+	w.optional("seccompMetadata", rec.SeccompMetadata)
 	w.set("noHooks", rec.NoHooks)
 	w.close()
 	return append(w.out, '\n')
+}
+
+// optional is text that is left out when it is empty.
+func (w *jsonWriter) optional(name, value string) {
+	if value != "" {
+		w.text(name, value)
+	}
 }
 
 func (w *jsonWriter) process(name string, p Process) {

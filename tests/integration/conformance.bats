@@ -49,7 +49,6 @@ rows() {
 		['`ioPriority`']='.process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 4}'
 		['`execCPUAffinity`']='.process.execCPUAffinity = {initial: "0"}'
 		['`memoryPolicy`']='.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
-		['`seccomp`']='.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW"}'
 	)
 	local field count=0
 	while IFS= read -r field; do

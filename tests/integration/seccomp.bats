@@ -1,0 +1,270 @@
+#!/usr/bin/env bats
+# Seccomp filters, and agents that decide about calls.
+# shellcheck disable=SC2016 # scripts for the container's shell
+
+load helpers
+
+setup_file() {
+	export SECCOMP_PROFILE=/usr/share/containers/seccomp.json
+}
+
+# profile JQ...: sets linux.seccomp.
+profile() {
+	config ".linux.seccomp = $1"
+}
+
+# agent MODE: an agent at $T/agent.sock. It writes each message's document to a line of
+# $T/documents, with the number of descriptors, lets every call go on and writes the
+# numbers of those it saw to $T/calls. MODE gone: it ends when it has the listener.
+agent() {
+	command -v python3 >/dev/null || fail 'python3 is missing: see tests/install-deps'
+	cat >"$T/agent.py" <<-'PYTHON'
+		import array, fcntl, os, select, socket, struct, sys, threading
+		here, mode = sys.argv[1], sys.argv[2]
+		listener = socket.socket(socket.AF_UNIX)
+		listener.bind(here + "/agent.sock")
+		listener.listen(8)
+		calls = open(here + "/calls", "a", buffering=1)
+		RECV, SEND = 0xc0502100, 0xc0182101
+		def serve(fd):
+		    while True:
+		        poll = select.poll()
+		        poll.register(fd, select.POLLIN)
+		        if not poll.poll()[0][1] & select.POLLIN:
+		            return os.close(fd)
+		        request = bytearray(80)
+		        try:
+		            fcntl.ioctl(fd, RECV, request)
+		        except OSError:
+		            continue
+		        call, nr = struct.unpack_from("QIIi", request)[::3]
+		        calls.write("%d\n" % nr)
+		        response = bytearray(struct.pack("QqiI", call, 0, -38 if mode == "enosys" and nr == 83 else 0, 0 if mode == "enosys" and nr == 83 else 1))
+		        try:
+		            fcntl.ioctl(fd, SEND, response)
+		        except OSError:
+		            pass
+		print("ready", flush=True)
+		while True:
+		    conn, _ = listener.accept()
+		    data, control, _, _ = conn.recvmsg(65536, socket.CMSG_SPACE(64))
+		    fds = array.array("i")
+		    for level, kind, payload in control:
+		        fds.frombytes(payload[:len(payload) - len(payload) % 4])
+		    with open(here + "/documents", "ab") as f:
+		        f.write(b"%d " % len(fds) + data + b"\n")
+		    if mode == "gone":
+		        os._exit(0)
+		    for fd in fds:
+		        threading.Thread(target=serve, args=(fd,), daemon=True).start()
+	PYTHON
+	background python3 "$T/agent.py" "$T" "$1" >"$T/agent.out"
+	wait_for grep -q ready "$T/agent.out"
+}
+
+# notifies ACTION_OF_OTHERS NAME...: a profile that leaves these calls to the agent.
+notifies() {
+	local others=$1
+	shift
+	config '.linux.seccomp = {defaultAction: $d, listenerPath: $p, listenerMetadata: "the metadata",
+		syscalls: (if ($ARGS.positional | length) > 0 then [{names: $ARGS.positional, action: "SCMP_ACT_NOTIFY"}] else [] end)}' \
+		--arg d "$others" --arg p "$T/agent.sock" --args -- "$@"
+}
+
+@test "a filter holds in run, create and start, and exec, with and without noNewPrivileges" {
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 28}]}'
+	mount_add /tmp tmpfs tmpfs
+	for nnp in true false; do
+		for user in 0 1000; do
+			config '.process.noNewPrivileges = $n | .process.user = {uid: $u, gid: $u}' --argjson n "$nnp" --argjson u "$user"
+			inside 'mkdir /tmp/d; grep -E "^(Seccomp|CapPrm|CapEff):" /proc/self/status'
+			has "$ERR" 'No space left on device'
+			has "$OUT" $'Seccomp:\t2'
+			# What the process kept to install the filter is gone.
+			with=$(grep ^Cap <<<"$OUT")
+			cp "$BUNDLE/config.json" "$T/with.json"
+			config 'del(.linux.seccomp)'
+			inside_ok 'grep -E "^(CapPrm|CapEff):" /proc/self/status'
+			is "$with" "$OUT" "capabilities of user $user, noNewPrivileges $nnp"
+			cp "$T/with.json" "$BUNDLE/config.json"
+			args sleep 60
+			ok create --bundle "$BUNDLE" "$ID"
+			ok start "$ID"
+			rt exec "$ID" mkdir /tmp/d
+			has "$ERR" 'No space left on device'
+			ok delete --force "$ID"
+		done
+	done
+}
+
+@test "unknown names are ignored, and a profile of few calls is enough" {
+	[[ $(uname -m) == x86_64 ]] || skip 'the numbers are of amd64'
+	profile '{defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 1, syscalls: [{action: "SCMP_ACT_ALLOW", names:
+		(["call_of_tomorrow"] + ("execve exit_group exit read write open openat close fstat stat newfstatat brk mmap mprotect munmap arch_prctl set_tid_address set_robust_list prlimit64 readlink getrandom rt_sigaction rt_sigprocmask getuid geteuid getgid getegid setuid setgid prctl uname ioctl getpid getppid wait4 fork vfork clone getcwd lseek dup dup2 fcntl poll" / " "))}]}'
+	inside_ok 'echo fine'
+	is "$OUT" fine
+}
+
+@test "errnoRet only where it makes sense, default errno, unknown flags and actions" {
+	profile '{defaultAction: "SCMP_ACT_ALLOW", defaultErrnoRet: 1}'
+	refused /linux/seccomp/defaultErrnoRet create --bundle "$BUNDLE" "$ID"
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_KILL", errnoRet: 1}]}'
+	refused /linux/seccomp/syscalls/0/errnoRet create --bundle "$BUNDLE" "$ID"
+	profile '{defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_NONSENSE"]}'
+	refused /linux/seccomp/flags/0 create --bundle "$BUNDLE" "$ID"
+	profile '{defaultAction: "SCMP_ACT_NONSENSE"}'
+	refused /linux/seccomp/defaultAction create --bundle "$BUNDLE" "$ID"
+	profile '{defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]}'
+	inside_ok true
+	nothing_left
+}
+
+@test "KILL_PROCESS ends the process by SIGSYS" {
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_KILL_PROCESS"}]}'
+	args mkdir /tmp/d
+	rt run --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 159
+}
+
+@test "a profile that forbids the execve is refused by its rule, any other call may be forbidden" {
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_ERRNO"}, {names: ["execve"], action: "SCMP_ACT_ERRNO"}]}'
+	refused '/linux/seccomp/syscalls/1' create --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'SCMP_ACT_ERRNO for execve'
+	profile '{defaultAction: "SCMP_ACT_KILL_PROCESS"}'
+	refused '/linux/seccomp/defaultAction' create --bundle "$BUNDLE" "$ID"
+	nothing_left
+	# Nothing but execve: the program starts, and is killed by its own first call.
+	profile '{defaultAction: "SCMP_ACT_KILL_PROCESS", syscalls: [{names: ["execve"], action: "SCMP_ACT_ALLOW"}]}'
+	for nnp in true false; do
+		config '.process.noNewPrivileges = $n' --argjson n "$nnp"
+		rt run --bundle "$BUNDLE" "$ID"
+		is "$STATUS" 159
+		ok create --bundle "$BUNDLE" "$ID"
+		ok start "$ID"
+		wait_for status_is "$ID" stopped
+		ok delete "$ID"
+	done
+}
+
+@test "a failing execve behind the filter is told, whatever the filter forbids" {
+	own_rootfs
+	printf 'no program' >"$ROOTFS/bin/broken"
+	chmod +x "$ROOTFS/bin/broken"
+	args /bin/broken
+	for others in SCMP_ACT_ERRNO SCMP_ACT_KILL_PROCESS SCMP_ACT_TRAP; do
+		profile '{defaultAction: "'$others'", syscalls: [{names: ["execve"], action: "SCMP_ACT_ALLOW"}]}'
+		refused 'exec format error' run --bundle "$BUNDLE" "$ID"
+		ok create --bundle "$BUNDLE" "$ID"
+		refused 'exec format error' start "$ID"
+		ok delete --force "$ID"
+	done
+}
+
+@test "hooks of startContainer are under the filter too" {
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 28}]}'
+	config '.hooks.startContainer = [{path: "/bin/mkdir", args: ["mkdir", "/tmp/d"]}]'
+	mount_add /tmp tmpfs tmpfs
+	refused 'No space left on device' run --bundle "$BUNDLE" "$ID"
+	nothing_left
+}
+
+@test "agent: run, create and start, and exec send the listener with the state" {
+	agent answer
+	notifies SCMP_ACT_ALLOW mkdir mkdirat
+	mount_add /tmp tmpfs tmpfs
+	inside_ok 'mkdir /tmp/d && echo made'
+	is "$OUT" made
+	args sleep 60
+	ok create --bundle "$BUNDLE" "$ID"
+	is "$(wc -l <"$T/documents")" 1 'documents before start'
+	ok start "$ID"
+	pid=$(init_pid "$ID")
+	ok exec "$ID" mkdir /tmp/e
+	is "$(cut -d' ' -f1 "$T/documents" | sort -u)" 1 'descriptors of a message'
+	is "$(cut -d' ' -f2- "$T/documents" | jq -r '[.fds[], .metadata, .state.id, .state.status, .state.bundle, (.pid == .state.pid)] | join(" ")')" \
+		"seccompFd the metadata $ID creating $BUNDLE true
+seccompFd the metadata $ID created $BUNDLE true
+seccompFd the metadata $ID running $BUNDLE false"
+	is "$(sed -n '2,3s/^1 //p' "$T/documents" | jq .state.pid | sort -u)" "$pid"
+}
+
+@test "agent: a missing, dead or wrong one is an error before the process runs" {
+	own_rootfs
+	notifies SCMP_ACT_ALLOW mkdir
+	args touch /ran
+	for verb in run create; do
+		refused /linux/seccomp/listenerPath "$verb" --bundle "$BUNDLE" "$ID"
+		: >"$T/agent.sock"
+		refused /linux/seccomp/listenerPath "$verb" --bundle "$BUNDLE" "$ID"
+		rm "$T/agent.sock"
+	done
+	config '.linux.seccomp.listenerPath = "" | del(.linux.seccomp.listenerMetadata)'
+	refused '/linux/seccomp/listenerPath: required with SCMP_ACT_NOTIFY' create --bundle "$BUNDLE" "$ID"
+	config 'del(.linux.seccomp.listenerPath, .linux.seccomp.listenerMetadata) | .annotations = {"run.oci.seccomp.receiver": "relative"}'
+	refused '/annotations/run.oci.seccomp.receiver: must be an absolute path' create --bundle "$BUNDLE" "$ID"
+	[[ ! -e $ROOTFS/ran ]]
+	nothing_left
+	# It dies between create and start: the container goes on waiting for another.
+	agent answer
+	notifies SCMP_ACT_ALLOW mkdir
+	ok create --bundle "$BUNDLE" "$ID"
+	kill -9 "$PID"
+	refused /linux/seccomp/listenerPath start "$ID"
+	status_is "$ID" created
+	rm "$T/agent.sock"
+	agent answer
+	ok start "$ID"
+	wait_for test -e "$ROOTFS/ran"
+}
+
+@test "agent: by annotation; a profile without NOTIFY needs none" {
+	agent answer
+	notifies SCMP_ACT_ALLOW mkdir mkdirat
+	config 'del(.linux.seccomp.listenerPath, .linux.seccomp.listenerMetadata) | .annotations = {"run.oci.seccomp.receiver": $p}' --arg p "$T/agent.sock"
+	inside_ok 'mkdir /dev/shm/d && echo made'
+	is "$OUT" made
+	is "$(wc -l <"$T/documents")" 1
+	profile '{defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/no/such"}'
+	config 'del(.annotations)'
+	inside_ok 'echo fine'
+	is "$OUT" fine
+}
+
+@test "agent: no deadlock, whatever calls are its to decide about" {
+	agent answer
+	for calls in 'read write' 'futex close' 'sendto sendmsg recvmsg connect' 'prctl capset seccomp' 'execve exit_group' ''; do
+		# shellcheck disable=SC2086 # a list of words
+		if [[ $calls ]]; then notifies SCMP_ACT_ALLOW $calls; else notifies SCMP_ACT_NOTIFY; fi
+		for nnp in true false; do
+			config '.process.noNewPrivileges = $n | .process.args = ["true"]' --argjson n "$nnp"
+			RT_TIMEOUT=20 ok run --bundle "$BUNDLE" "$ID"
+			args sleep 60
+			RT_TIMEOUT=20 ok create --bundle "$BUNDLE" "$ID"
+			RT_TIMEOUT=20 ok start "$ID"
+			RT_TIMEOUT=20 ok exec "$ID" true
+			ok delete --force "$ID"
+		done
+	done
+	[[ ! $(uname -m) == x86_64 ]] || grep -qx 59 "$T/calls" # execve
+}
+
+@test "agent: one that dies at once makes its calls fail, and nobody waits" {
+	agent gone
+	notifies SCMP_ACT_ALLOW execve
+	rt run --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 1
+	has "$ERR" ENOSYS
+	nothing_left
+}
+
+@test "the default profile of podman: a container runs, and a filter of its own is in place" {
+	[[ -e $SECCOMP_PROFILE ]] || skip "no $SECCOMP_PROFILE (package golang-github-containers-common)"
+	[[ $(uname -m) == x86_64 ]] || skip 'translated for amd64'
+	config '.linux.seccomp = {defaultAction: $p[0].defaultAction, defaultErrnoRet: $p[0].defaultErrnoRet,
+		architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+		syscalls: [$p[0].syscalls[] | select((.includes.caps // []) == [] and ((.includes.arches // ["amd64"]) | index("amd64")) and (.excludes // {}) == {} and (.includes.minKernel // null) == null)
+			| {names, action} + (if .errnoRet then {errnoRet} else {} end) + (if (.args // []) == [] then {} else {args} end)]}' --slurpfile p "$SECCOMP_PROFILE"
+	inside_ok 'grep ^Seccomp: /proc/self/status; unshare -m true 2>&1 || echo denied'
+	has "$OUT" $'Seccomp:\t2'
+	has "$OUT" denied
+}
