@@ -103,7 +103,8 @@ func requestOf(c *cli.Context) (*request, error) {
 func bundleAndID(args []string, bundle string) (dir, id string, err error) {
 	isBundle := func(s string) bool { return strings.Contains(s, "/") || s == "." || s == ".." }
 	switch {
-	case len(args) == 0 && bundle == "":
+	case len(args) == 0:
+		// With --bundle too: the specification wants an error where no id is given.
 		return "", "", errors.New("needs a container id, or a bundle such as ./bundle/")
 	case len(args) > 0 && isBundle(args[0]):
 		if bundle != "" {

@@ -64,7 +64,7 @@ func run(args []string) (status int) {
 		log, err = runlog.Open(c.String("log"), c.String("log-format"), debug)
 		return err
 	}
-	err := app.Run(args)
+	err := app.Run(flagsFirst(app, args))
 	defer log.Close()
 	var exit exitError
 	switch {

@@ -72,7 +72,7 @@ const (
 //
 // If in is a terminal it is put into raw mode, until Close. If in, or else out,
 // is one, its window size is copied now and at every SIGWINCH; a size of zero
-// is not. Copying begins at once: the other side of master should be open in the
+// is not. If out is none, lines end in a newline alone. Copying begins at once: the other side of master should be open in the
 // process by now.
 //
 // The caller must Close the session on every way out. Nothing but that
@@ -99,6 +99,11 @@ func Proxy(master, in, out *os.File) (*Session, error) {
 	// is another one. in and out may be shared with anybody and keep their mode.
 	if err := unix.SetNonblock(s.masterFd, true); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if !term.IsTerminal(s.outFd) {
+		if err := plainNewlines(s.masterFd); err != nil {
+			return nil, err
+		}
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
@@ -127,6 +132,17 @@ func Proxy(master, in, out *os.File) (*Session, error) {
 	go s.copyOut()
 	go s.copyIn()
 	return s, nil
+}
+
+// plainNewlines stops the pty from sending a carriage return before each newline. A
+// terminal at the other end needs it; in a file or pipe it is a character too many.
+func plainNewlines(master int) error {
+	t, err := unix.IoctlGetTermios(master, unix.TCGETS)
+	if err != nil {
+		return os.NewSyscallError("ioctl TCGETS", err)
+	}
+	t.Oflag &^= unix.ONLCR
+	return os.NewSyscallError("ioctl TCSETS", unix.IoctlSetTermios(master, unix.TCSETS, t))
 }
 
 // rawFd returns the descriptor of f without f.Fd's side effect on its mode.

@@ -114,6 +114,34 @@ func TestOutputIsDrained(t *testing.T) {
 	}
 }
 
+// A carriage return before each newline is for terminals alone.
+func TestNewlines(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		out  func(*testing.T) (r, w *os.File)
+		want string
+	}{
+		{"pipe", newPipe, "a\nb\n"},
+		{"terminal", rawPty, "a\r\nb\r\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			master, slave := newPty(t)
+			in, _ := newPipe(t)
+			r, w := test.out(t)
+			s := start(t, master, in, w)
+			if _, err := slave.WriteString("a\nb\n"); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, len(test.want))
+			if _, err := io.ReadFull(r, got); err != nil || string(got) != test.want {
+				t.Errorf("%q arrived, want %q (%v)", got, test.want, err)
+			}
+			slave.Close()
+			within(t, 5*time.Second, "Wait", func() { _ = s.Wait(10 * time.Millisecond) })
+		})
+	}
+}
+
 // Another process may keep the terminal open after the end of the first.
 func TestWaitIsBounded(t *testing.T) {
 	master, slave := rawPty(t)

@@ -199,3 +199,21 @@ load helpers
 	out=$(env -i "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null)
 	is "$out" here
 }
+
+@test "flags may follow the id, as callers of runc and crun write them" {
+	args sleep 1000
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	ok update "$ID" --pids-limit 77
+	ok kill "$ID" KILL --all
+	ok delete "$ID" --force
+	nothing_left
+}
+
+@test "without an id nothing is created, even if --bundle names a directory" {
+	for command in create run; do
+		rt "$command" --bundle "$BUNDLE"
+		is "$STATUS" 1
+		has "$ERR" 'needs a container id'
+	done
+	nothing_left
+}

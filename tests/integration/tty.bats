@@ -229,3 +229,12 @@ bye() {
 	bye
 	nothing_left
 }
+
+@test "tty: lines in a pipe end in a newline alone, those on a terminal in both" {
+	config '.process.terminal = true'
+	args sh -c 'echo one; echo two'
+	is "$(OCI_TEST_MARK=$MARK "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null 2>&1 3>&- | od -c)" "$(printf 'one\ntwo\n' | od -c)"
+	OCI_TEST_MARK=$MARK script -qec "'$RUNTIME' --root '$ROOT' run --bundle '$BUNDLE' '$ID'" /dev/null </dev/null >"$T/typed" 2>&1 3>&-
+	has "$(<"$T/typed")" $'one\r\ntwo\r\n'
+	nothing_left
+}
