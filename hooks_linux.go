@@ -22,9 +22,10 @@ type hookKind struct {
 	of     func(*specs.Hooks) []specs.Hook
 }
 
-// The kinds in the order of a container's life.
+// The kinds in the order of a container's life. prestart is told created, as crun
+// does and the official validation wants; runtime.md has no word for it.
 var (
-	hookPrestart        = hookKind{"prestart", specs.StateCreating, func(h *specs.Hooks) []specs.Hook { return h.Prestart }} //nolint:staticcheck // deprecated, and what Docker's network uses
+	hookPrestart        = hookKind{"prestart", specs.StateCreated, func(h *specs.Hooks) []specs.Hook { return h.Prestart }} //nolint:staticcheck // deprecated, and what Docker's network uses
 	hookCreateRuntime   = hookKind{"createRuntime", specs.StateCreating, func(h *specs.Hooks) []specs.Hook { return h.CreateRuntime }}
 	hookCreateContainer = hookKind{"createContainer", specs.StateCreating, func(h *specs.Hooks) []specs.Hook { return h.CreateContainer }}
 	hookStartContainer  = hookKind{"startContainer", specs.StateCreated, func(h *specs.Hooks) []specs.Hook { return h.StartContainer }}

@@ -66,7 +66,7 @@ noted() {
 			fi
 		done
 	done <<-'END'
-		prestart        creating host      BUNDLE host
+		prestart        created  host      BUNDLE host
 		createRuntime   creating host      BUNDLE host
 		createContainer creating container BUNDLE host
 		startContainer  created  container /      container
