@@ -10,7 +10,7 @@ STATICCHECK ?= $(shell command -v staticcheck 2>/dev/null || echo "$$($(GO) env 
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags urfave_cli_no_docs \
 	-ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
 
-.PHONY: build demo test test-vm check conformance install bench cross clean
+.PHONY: build demo test test-vm test-engines check conformance install bench cross clean
 
 build:
 	$(BUILD) -o oci-mini .
@@ -31,7 +31,14 @@ demo: build
 # Everything, with one count over all suites as the last line.
 test: build
 	@tests/install-deps
+	@tests/engines/install-deps
 	@tests/run $(SUITES)
+
+# podman, containerd and docker drive it: see docs/engines.md.
+test-engines: build
+	@tests/install-deps
+	@tests/engines/install-deps
+	@tests/run engines
 
 # The bats suite where systemd is init and cgroups are v2 alone: in a virtual
 # machine, which takes about an hour without KVM.
