@@ -82,7 +82,7 @@ check() {
 	case $status in
 	0)
 		PASSED=$((PASSED + 1))
-		echo "ok $name (${took#.} s)"
+		echo "ok $name (${took/#./0.} s)"
 		;;
 	77)
 		SKIPPED=$((SKIPPED + 1))
