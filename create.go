@@ -66,10 +66,16 @@ type request struct {
 	opt           birthOptions
 }
 
+var errNoID = errors.New("needs a container id, or a bundle such as ./bundle/")
+
 // requestOf reads the flags of create and run.
 func requestOf(c *cli.Context) (*request, error) {
 	if err := arguments(c, 0, 2); err != nil {
 		return nil, err
+	}
+	if c.NArg() == 0 && c.Command.Name != "explain" {
+		// With --bundle too: the specification wants an error where no id is given.
+		return nil, errNoID
 	}
 	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), pidfdSocket: c.String("pidfd-socket"), cgroupManager: c.String("cgroup-manager")}
 	var err error
@@ -103,9 +109,8 @@ func requestOf(c *cli.Context) (*request, error) {
 func bundleAndID(args []string, bundle string) (dir, id string, err error) {
 	isBundle := func(s string) bool { return strings.Contains(s, "/") || s == "." || s == ".." }
 	switch {
-	case len(args) == 0:
-		// With --bundle too: the specification wants an error where no id is given.
-		return "", "", errors.New("needs a container id, or a bundle such as ./bundle/")
+	case len(args) == 0 && bundle == "":
+		return "", "", errNoID
 	case len(args) > 0 && isBundle(args[0]):
 		if bundle != "" {
 			return "", "", fmt.Errorf("%s and --bundle %s both name a bundle", args[0], bundle)
