@@ -226,9 +226,37 @@ no_device_on_host() {
 	like "$OUT" 'runtime +move the network device eth7 into the container as net%d +/linux/netDevices/eth7'
 	ok features
 	is "$(jq .linux.netDevices.enabled <<<"$OUT")" true enabled
-	chmod 755 "$T" "$BUNDLE"
+	chmod 755 "$T" "$BUNDLE" "$OCI_TEST_TMP"
 	STATUS=0
 	ERR=$(setpriv --reuid=65534 --regid=65534 --clear-groups "$BINARY" --root "$T/none" explain "$BUNDLE/" 2>&1 >/dev/null) || STATUS=$?
 	is "$STATUS" 1 status
 	has "$ERR" '/linux/netDevices: needs root'
+}
+
+# spare_card: the network card that the virtual machine of tests/vm has for this.
+spare_card() {
+	local file
+	modprobe virtio_net 2>/dev/null || true
+	for file in /sys/class/net/*/address; do
+		if [[ $(<"$file") == 02:0c:1a:00:00:01 ]]; then
+			basename "$(dirname "$file")"
+			return
+		fi
+	done
+	return 1
+}
+
+@test "a network card is back on the host after delete, under the name that it had in the container" {
+	local card
+	spare_card >/dev/null || skip "no network card to give away: tests/vm has one"
+	card=$(spare_card)
+	ip address add 192.0.2.7/24 dev "$card"
+	config '.linux.netDevices = {($d): {name: "card%d"}}' --arg d "$card"
+	args sleep 100
+	silent run --detach --bundle "$BUNDLE" "$ID"
+	ok exec "$ID" ip address show card0
+	has "$OUT" 'inet 192.0.2.7/24'
+	! ip link show "$card" 2>/dev/null || fail "the host has it still"
+	silent delete --force "$ID"
+	wait_for ip link show card0 >/dev/null
 }
