@@ -15,6 +15,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/mountopt"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/systemd"
 )
 
 // statisticsControllers are enabled where they are available, limits or not:
@@ -74,6 +75,13 @@ func (c *cgroups) devices(r *specs.LinuxResources) []error {
 		lines, err = devfilter.V1(rules)
 		for _, l := range lines {
 			c.deviceLines = append(c.deviceLines, cgroup.Write{Field: "/linux/resources/devices", Controller: "devices", File: l.File, Value: l.Value})
+		}
+		if err == nil && c.scope != nil {
+			var keep []systemd.Property
+			if keep, err = deviceProperties(c.deviceLines); err != nil {
+				err = fmt.Errorf("/linux/resources/devices: %w", err)
+			}
+			c.scope.properties = systemd.Merge(c.scope.properties, keep)
 		}
 	}
 	if err != nil {

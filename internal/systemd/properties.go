@@ -165,7 +165,7 @@ func Merge(into, from []Property) []Property {
 // Reserved tells the properties that make a unit what its maker relies on.
 func Reserved(name string) bool {
 	switch name {
-	case "Description", "Slice", "Delegate", "DefaultDependencies", "PIDs", "Wants",
+	case "Description", "Slice", "Delegate", "DefaultDependencies", "PIDs", "Wants", "DevicePolicy", "DeviceAllow",
 		"CPUAccounting", "MemoryAccounting", "IOAccounting", "BlockIOAccounting", "TasksAccounting":
 		return true
 	}
