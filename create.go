@@ -197,6 +197,9 @@ func (r *request) create() (_ *made, err error) {
 	if b.caps != nil && len(b.caps.unknown) > 0 {
 		log.Warn(fmt.Sprintf("/process/capabilities: ignored, as the kernel has no such capability: %s", strings.Join(b.caps.unknown, ", ")))
 	}
+	if b.filter != nil && len(b.filter.Unknown) > 0 {
+		log.Debug(fmt.Sprintf("/linux/seccomp/syscalls: ignored, as no architecture has such a call: %s", strings.Join(b.filter.Unknown, ", ")))
+	}
 
 	// From here on a signal must not end the runtime before it has cleaned up.
 	signals.Wait()

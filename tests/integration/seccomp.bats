@@ -105,6 +105,76 @@ notifies() {
 	is "$OUT" fine
 }
 
+@test "an unknown name is told in the debug log alone" {
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["call_of_tomorrow", "mkdir"], action: "SCMP_ACT_ERRNO"}]}'
+	silent --log "$T/log" run --bundle "$BUNDLE" "$ID"
+	lacks "$(cat "$T/log")" call_of_tomorrow
+	silent --debug --log "$T/log" run --bundle "$BUNDLE" "$ID"
+	has "$(cat "$T/log")" 'call_of_tomorrow'
+	lacks "$(cat "$T/log")" 'such a call: call_of_tomorrow, mkdir'
+}
+
+# caller: builds $T/bin/caller, which makes system call NUMBER by the ABI native (x32 is its
+# numbers with a bit more) or i386 and prints the result, as /srv/caller of the container.
+caller() {
+	[[ $(uname -m) == x86_64 ]] || skip 'the calls are those of amd64 and its other ABIs'
+	cat >"$T/caller.c" <<-'C'
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <string.h>
+		int main(int argc, char **argv) {
+			long r, nr = strtol(argv[2], NULL, 0);
+			if (!strcmp(argv[1], "i386"))
+				__asm__ volatile("int $0x80" : "=a"(r) : "a"(nr), "b"(0) : "memory", "r8", "r9", "r10", "r11");
+			else
+				__asm__ volatile("syscall" : "=a"(r) : "a"(nr) : "memory", "rcx", "r11");
+			printf("%d\n", (int)r);
+			return 0;
+		}
+	C
+	mkdir "$T/bin"
+	cc -O1 -static -o "$T/bin/caller" "$T/caller.c" || fail 'cc cannot build it: see tests/install-deps'
+	mount_add /srv bind "$T/bin" bind ro
+}
+
+@test "a call newer than the profile's newest is ENOSYS, an older one gets the default errno" {
+	caller
+	profile '{defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 1, syscalls: [{action: "SCMP_ACT_ALLOW", names:
+		("execve exit_group exit read write close fstat newfstatat brk mmap mprotect munmap arch_prctl set_tid_address set_robust_list rseq prlimit64 readlink readlinkat getrandom ioctl faccessat2" / " ")}]}'
+	for call in '438 -1' '110 -1' '440 -38' '462 -38' '4000 -38'; do
+		args /srv/caller native "${call% *}"
+		ok run --bundle "$BUNDLE" "$ID"
+		is "$OUT" "${call#* }" "call ${call% *}"
+	done
+}
+
+@test "i386 and x32 calls on amd64 are under the filter, or kill where the profile leaves their ABI out" {
+	caller
+	"$T/bin/caller" i386 64 >/dev/null || skip 'this kernel takes no i386 calls (CONFIG_IA32_EMULATION)'
+	local rule='syscalls: [{names: ["getppid"], action: "SCMP_ACT_ERRNO", errnoRet: 77}]'
+	profile '{defaultAction: "SCMP_ACT_ALLOW", architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"], '"$rule}"
+	for call in 'native 110' 'i386 64' 'native 0x4000006e'; do
+		# shellcheck disable=SC2086 # two words
+		args /srv/caller $call
+		ok run --bundle "$BUNDLE" "$ID"
+		is "$OUT" -77 "$call"
+	done
+	args /srv/caller i386 20 # getpid, which is the container's
+	ok run --bundle "$BUNDLE" "$ID"
+	is "$OUT" 1
+	profile '{defaultAction: "SCMP_ACT_ALLOW", architectures: ["SCMP_ARCH_X86_64"], '"$rule}"
+	args /srv/caller native 110
+	ok run --bundle "$BUNDLE" "$ID"
+	is "$OUT" -77
+	for call in 'i386 20' 'native 0x40000027'; do
+		# shellcheck disable=SC2086 # two words
+		args /srv/caller $call
+		rt run --bundle "$BUNDLE" "$ID"
+		is "$STATUS" 159 "$call"
+		is "$OUT" ''
+	done
+}
+
 @test "errnoRet only where it makes sense, default errno, unknown flags and actions" {
 	profile '{defaultAction: "SCMP_ACT_ALLOW", defaultErrnoRet: 1}'
 	refused /linux/seccomp/defaultErrnoRet create --bundle "$BUNDLE" "$ID"
@@ -186,6 +256,20 @@ notifies() {
 seccompFd the metadata $ID created $BUNDLE true
 seccompFd the metadata $ID running $BUNDLE false"
 	is "$(sed -n '2,3s/^1 //p' "$T/documents" | jq .state.pid | sort -u)" "$pid"
+}
+
+@test "agent: WAIT_KILLABLE_RECV, where the kernel has it, and its name where it has not" {
+	agent answer
+	notifies SCMP_ACT_ALLOW mkdir mkdirat
+	config '.linux.seccomp.flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]'
+	mount_add /tmp tmpfs tmpfs
+	inside 'mkdir /tmp/d && echo made'
+	if [[ $(printf '5.19\n%s\n' "$(uname -r)" | sort -V | head -n 1) == 5.19 ]]; then
+		is "$STATUS $OUT" '0 made' "$ERR"
+		is "$(sort -u "$T/calls")" 83 'calls that the agent saw'
+	else
+		has "$ERR" 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: not known by this kernel'
+	fi
 }
 
 @test "agent: a missing, dead or wrong one is an error before the process runs" {
