@@ -29,7 +29,10 @@ type Program struct {
 const heapChunk = 64 << 20
 
 // heapWindow is the part of the address space that holds the Go heap of a
-// short-lived process: the chunk of an object made just now.
+// short-lived process: the chunk of an object made just now. Go 1.26 begins the heap
+// anywhere in a chunk (mheap.grow). If that is near the chunk's end, the heap lies in
+// two of them, and the child gets the part in the other one: it reads nothing of it,
+// but the parent pays for copies.
 func heapWindow() (start, end uintptr) {
 	start = uintptr(unsafe.Pointer(new([64]byte))) &^ (heapChunk - 1)
 	return start, start + heapChunk

@@ -15,19 +15,21 @@ func TestKernelTakesThem(t *testing.T) {
 		if test.native != Native() {
 			continue
 		}
-		f, err := Compile(test.load(t), test.native)
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error)
-		go func() {
-			// The filter stays on the thread, which ends with the goroutine.
-			runtime.LockOSThread()
-			done <- load(f)
-		}()
-		if err := <-done; err != nil {
-			t.Errorf("%s: %v", test.name, err)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			f, err := Compile(test.load(t), test.native)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error)
+			go func() {
+				// The filter stays on the thread, which ends with the goroutine.
+				runtime.LockOSThread()
+				done <- load(f)
+			}()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -3,8 +3,9 @@
 //
 // Most come from golang.org/x/sys/unix, in the version of go.mod. It lacks some
 // architectures of the specification: their numbers stand in kernel/*.txt, up to
-// the calls of Linux 6.1. Newer calls have one number everywhere, so they are
-// taken from a table of golang.org/x/sys here too.
+// the calls of Linux 6.1 (their heads say which came from elsewhere). Newer calls
+// have one number everywhere, so they are taken from a table of golang.org/x/sys
+// here too.
 package main
 
 import (
