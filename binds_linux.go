@@ -29,11 +29,15 @@ func (b *birth) openSources() []plan.Step {
 		if !m.opt.Bind || m.opt.Remount || m.leftToInit() {
 			continue
 		}
+		source := b.tree(tree{field: m.field() + "/source", file: m.Source, recursive: m.opt.Rec, shared: b.sharesWithHost(m), optional: m.opt.CopySymlink})
+		if m.opt.SrcNoFollow {
+			source.flags = unix.AT_SYMLINK_NOFOLLOW
+		}
 		steps = append(steps, plan.Step{
-			Field: m.field() + "/source", By: plan.Runtime, Words: "open the bind source " + m.Source,
+			Field: source.field, By: plan.Runtime, Words: "open the bind source " + m.Source,
 			Shell: b.command("test", "-e", m.Source),
 			Do: func() (func() error, error) {
-				return nil, b.openSource(m)
+				return nil, b.openSource(m, source)
 			},
 		})
 	}
@@ -54,22 +58,13 @@ func (b *birth) sharesWithHost(m *mount) bool {
 }
 
 // openSource opens the source of one bind.
-func (b *birth) openSource(m *mount) error {
+func (b *birth) openSource(m *mount, source *tree) error {
 	if m.opt.CopySymlink {
 		if target, err := os.Readlink(m.Source); err == nil {
 			m.link = target
 			return nil
 		}
 	}
-	var follow uint
-	if m.opt.SrcNoFollow {
-		follow = unix.AT_SYMLINK_NOFOLLOW
-	}
-	clone := cloneTree
-	if b.sharesWithHost(m) {
-		clone = cloneShared
-	}
-	source := m.Source
 	if m.inRootfs != "" {
 		// Links of the image stay in the image.
 		file, err := openPathBelow(b.rootfs, m.inRootfs)
@@ -77,13 +72,12 @@ func (b *birth) openSource(m *mount) error {
 			return err
 		}
 		defer unix.Close(file)
-		source = fmt.Sprintf("/proc/self/fd/%d", file)
+		source.via = fmt.Sprintf("/proc/self/fd/%d", file)
 	}
-	fd, err := clone(source, m.opt.Rec, follow)
-	if err != nil {
+	if err := b.openTree(source); err != nil {
 		return err
 	}
-	b.opened = append(b.opened, fd)
+	fd := source.fd
 	m.sourceFd = fd
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

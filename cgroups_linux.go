@@ -34,10 +34,12 @@ type cgroups struct {
 	scope         *scope // nil: no systemd has a part in it
 }
 
-// cgroupsOf translates for the host's hierarchies. Every fault is reported.
-func cgroupsOf(s *specs.Spec, id string, h *host, opt *birthOptions) (*cgroups, []error) {
+// cgroupsOf translates for the host's hierarchies. Every fault is reported. A rootless
+// container goes without a cgroup where the user may make none (refused says why), unless
+// it asks for a limit.
+func cgroupsOf(s *specs.Spec, id string, h *host, opt *birthOptions) (_ *cgroups, _ []error, refused error) {
 	if h.layout == nil || len(h.layout.Hierarchies) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	c := &cgroups{mode: h.layout.Mode}
 	var faults []error
@@ -52,10 +54,31 @@ func cgroupsOf(s *specs.Spec, id string, h *host, opt *birthOptions) (*cgroups, 
 	c.before, c.after = cgroup.Split(writes)
 	if h.systemd {
 		faults = append(faults, c.scopeOf(s, id, h, opt)...)
-	} else if c.dirs, err = h.layout.Dirs(c.path, id); err != nil {
-		faults = append(faults, fmt.Errorf("/linux/cgroupsPath: %w", err))
+	} else {
+		if c.dirs, err = h.layout.Dirs(c.path, id); err != nil {
+			faults = append(faults, fmt.Errorf("/linux/cgroupsPath: %w", err))
+		}
+		if refused := h.refuses(c.dirs); refused != nil {
+			for _, w := range writes {
+				faults = append(faults, fmt.Errorf("%s: no limit can be set: %w", w.Field, refused))
+			}
+			return nil, faults, refused
+		}
 	}
-	return c, append(faults, c.devices(resources)...)
+	if h.systemd || h.initial && h.mounts {
+		faults = append(faults, c.devices(resources)...)
+	}
+	// Without that right no filter can be set, and none is needed: a user namespace's
+	// root can make no device (mknod(2)), and opens those that the user could.
+	return c, faults, nil
+}
+
+// refuses says what keeps a rootless container out of its cgroup.
+func (h *host) refuses(dirs cgroup.Dirs) error {
+	if !h.rootless {
+		return nil
+	}
+	return dirs.Permitted(h.access)
 }
 
 // devices translates the device rules: the config's, then those of the devices

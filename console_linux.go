@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -11,12 +12,75 @@ import (
 	"github.com/oci-mini/oci-mini/internal/program"
 )
 
-// valueMaster is the slot in which init publishes the number of its descriptor
-// of the pty's master.
-const valueMaster = 0
-
 // hasTerminal says whether the process gets a pty.
 func (b *birth) hasTerminal() bool { return b.spec.Process != nil && b.spec.Process.Terminal }
+
+// openConsoleSocket makes the way by which the pty's master comes back. The runtime
+// could also take it out of the process (pidfd_getfd(2)), but for one that hides from
+// its own user, and an unprivileged runtime is no more than that.
+func (b *birth) openConsoleSocket() []plan.Step {
+	if !b.hasTerminal() {
+		return nil
+	}
+	return []plan.Step{{
+		Field: "/process/terminal", By: plan.Runtime, Words: "make a socket for the pty's master",
+		Shell: b.remark("there is none"),
+		Do: func() (func() error, error) {
+			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return nil, os.NewSyscallError("socketpair", err)
+			}
+			b.consoleSockets = pair
+			b.opened = append(b.opened, pair[0], pair[1])
+			return nil, nil
+		},
+	}}
+}
+
+// sendMaster sends the pty's master to the runtime (unix(7), SCM_RIGHTS). The message
+// is made before the fork, so the master must have a number that is known by
+// then: it takes that of the runtime's end, which init has no use for.
+func (b *birth) sendMaster(a *program.Assembler, master program.Reg) {
+	mine, theirs := b.consoleSockets[0], b.consoleSockets[1]
+	a.Call(program.Discard, unix.SYS_DUP3, master.Arg(), program.Const(mine), program.Const(unix.O_CLOEXEC)).Note("pty")
+	a.Call(program.Discard, unix.SYS_SENDMSG, program.Const(theirs), rightsMessage(a, mine), program.Const(unix.MSG_NOSIGNAL)).Note("pty")
+	a.Call(program.Discard, unix.SYS_CLOSE, program.Const(mine))
+	a.Call(program.Discard, unix.SYS_CLOSE, program.Const(theirs))
+}
+
+// rightsMessage is a struct msghdr (recvmsg(2)) of one byte and one descriptor.
+func rightsMessage(a *program.Assembler, fd int) program.Arg {
+	control := unix.UnixRights(fd)
+	iov := a.Words(0, 1) // iov_base, iov_len
+	a.PointTo(iov, 0, a.Bytes([]byte{0}))
+	// msg_name, msg_namelen, msg_iov, msg_iovlen, msg_control, msg_controllen, msg_flags
+	header := a.Words(0, 0, 0, 1, 0, uint64(len(control)), 0)
+	a.PointTo(header, 16, iov)
+	a.PointTo(header, 32, a.Bytes(control))
+	return header
+}
+
+// takeMaster receives what sendMaster has sent.
+func (b *birth) takeMaster() (*os.File, error) {
+	control := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(b.consoleSockets[0], make([]byte, 1), control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("recvmsg", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) != 1 {
+		return nil, fmt.Errorf("the pty's master did not come along: %w", unix.EBADMSG)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, fmt.Errorf("the pty's master did not come along: %w", unix.EBADMSG)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "pty"), nil
+}
 
 // console makes the pty. It comes from the container's own devpts, and its slave
 // is opened through the master (TIOCGPTPEER, Linux 4.13), never by a name that an
@@ -57,17 +121,17 @@ func (b *birth) console(first bool) []plan.Step {
 				attachAt(a, tree.Arg(), at).Note("/dev/console")
 				closeFd(a, tree, at)
 			}
-			a.Publish(valueMaster, master.Arg())
+			b.sendMaster(a, master)
 		},
 	}, {
 		Field: "/process/terminal", By: plan.Runtime, Words: "take the pty's master",
 		Shell: b.remark("there is none"),
 		Do: func() (func() error, error) {
-			fd, err := takeFd(b.child.Pidfd, b.child.Value(valueMaster))
+			master, err := b.takeMaster()
 			if err != nil {
 				return nil, err
 			}
-			b.master = fd
+			b.master = master
 			return nil, b.sendConsole()
 		},
 	}, {

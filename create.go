@@ -62,6 +62,7 @@ type request struct {
 	pidFile       string
 	pidfdSocket   string
 	cgroupManager string
+	rootless      string
 	detach        bool
 	opt           birthOptions
 }
@@ -77,7 +78,7 @@ func requestOf(c *cli.Context) (*request, error) {
 		// With --bundle too: the specification wants an error where no id is given.
 		return nil, errNoID
 	}
-	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), pidfdSocket: c.String("pidfd-socket"), cgroupManager: c.String("cgroup-manager")}
+	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), pidfdSocket: c.String("pidfd-socket"), cgroupManager: c.String("cgroup-manager"), rootless: c.String("rootless")}
 	var err error
 	if r.bundle, r.id, err = bundleAndID(c.Args().Slice(), c.String("bundle")); err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (r *request) create() (_ *made, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := thisHost(r.cgroupManager)
+	h, err := thisHost(r.cgroupManager, r.rootless)
 	if err != nil {
 		return nil, err
 	}
@@ -194,12 +195,7 @@ func (r *request) create() (_ *made, err error) {
 	if b.view = view; view != nil {
 		b.opened = append(b.opened, view.Fd())
 	}
-	if b.caps != nil && len(b.caps.unknown) > 0 {
-		log.Warn(fmt.Sprintf("/process/capabilities: ignored, as the kernel has no such capability: %s", strings.Join(b.caps.unknown, ", ")))
-	}
-	if b.filter != nil && len(b.filter.Unknown) > 0 {
-		log.Debug(fmt.Sprintf("/linux/seccomp/syscalls: ignored, as no architecture has such a call: %s", strings.Join(b.filter.Unknown, ", ")))
-	}
+	b.warn(r)
 
 	// From here on a signal must not end the runtime before it has cleaned up.
 	signals.Wait()

@@ -48,13 +48,13 @@ func (b *birth) devices() []plan.Step {
 		listed = b.spec.Linux.Devices
 	}
 	var steps []plan.Step
-	if b.inUsers() {
+	if !b.makesDevices() {
 		steps = b.bindDevices()
 	} else {
 		steps = append(steps, b.makeDefaultDevices(listed))
 	}
 	for i, d := range listed {
-		if b.inUsers() && d.Type != "p" {
+		if !b.makesDevices() && d.Type != "p" {
 			continue // bound
 		}
 		steps = append(steps, b.makeDevice(i, d))

@@ -39,6 +39,9 @@ var eventsCommand = &cli.Command{
 		if status, _ := statusOf(dir); status == specs.StateStopped || status == specs.StateCreating {
 			return failed(c, id, errNotRunning)
 		}
+		if len(dir.Record.Cgroup.Dirs) == 0 {
+			return failed(c, id, errors.New("it was created without a cgroup, which would count for it"))
+		}
 		cg, err := cgroup.OpenExisting(ownDirs(dir.Record))
 		if err != nil {
 			return failed(c, id, err)

@@ -119,7 +119,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	h, err := thisHost("disabled") // the container has its cgroup
+	h, err := thisHost("disabled", "auto") // the container has its cgroup
 	if err != nil {
 		return 0, err
 	}
@@ -206,7 +206,8 @@ func endedMeanwhile(r *state.Record) bool {
 func execOptions(c *cli.Context, dir *state.Dir) (birthOptions, error) {
 	opt := birthOptions{
 		preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
-		passwdRoot: fmt.Sprintf("/proc/%d/root", dir.Record.Init.Pid), noNewKeyring: dir.Record.OldKeyring,
+		pid: dir.Record.Init.Pid, noNewKeyring: dir.Record.OldKeyring,
+		passwdRoot: fmt.Sprintf("/proc/%d/root", dir.Record.Init.Pid),
 	}
 	if opt.preserveFds < 0 {
 		return opt, errNegativeFds

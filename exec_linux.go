@@ -25,12 +25,13 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	p.Add(b.openContainerCgroup(subs)...)
 	p.Add(b.openHostProc()...)
 	p.Add(b.initialAffinity()...)
+	p.Add(b.openConsoleSocket()...)
 	p.AddClone(plan.Step{
 		By: plan.Runtime, Words: "clone a process",
 	})
 	p.Add(b.swapBinary()...)
-	p.Add(b.hide()...)
 	p.Add(b.oomScore()...)
+	p.Add(b.hide()...)
 	p.Add(b.joinContainer()...)
 	// What is written below the host's /proc comes before its descriptor goes, with
 	// the fork. The fork inherits it.
@@ -65,7 +66,7 @@ func (b *birth) joinContainer() []plan.Step {
 				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.containerFd), program.Const(flags)).Note("of the container")
 			}
 			if flags&unix.CLONE_NEWUSER != 0 {
-				takeRoot(a)
+				b.takeRoot(a)
 			}
 			if b.dir.Record.NoPivot {
 				// Its root is below that of its mount namespace.

@@ -33,7 +33,7 @@ var explainCommand = &cli.Command{
 		if err != nil {
 			return failed(c, r.id, err)
 		}
-		h, err := thisHost(r.cgroupManager)
+		h, err := thisHost(r.cgroupManager, r.rootless)
 		if err != nil {
 			return failed(c, r.id, err)
 		}

@@ -198,11 +198,11 @@ func runStartHooks(dir *state.Dir, s *specs.Spec) error {
 	if err != nil {
 		return err
 	}
-	h, err := thisHost("disabled")
+	h, err := thisHost("disabled", "auto")
 	if err != nil {
 		return err
 	}
-	b, err := newBirth(dir.Record.ID, dir.Record.Bundle, dir.Record.Rootfs, s, h, birthOptions{})
+	b, err := newBirth(dir.Record.ID, dir.Record.Bundle, dir.Record.Rootfs, s, h, birthOptions{pid: dir.Record.Init.Pid})
 	if err != nil {
 		return err
 	}

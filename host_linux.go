@@ -17,9 +17,15 @@ import (
 
 // host is what a Plan depends on besides the config. Tests make it by hand.
 type host struct {
+	rights
 	euid    int
+	egid    int
 	lastCap int
-	layout  *cgroup.Layout // nil: no cgroups
+	// rootless: a container goes without a cgroup if it can't have one.
+	rootless bool
+	// access asks what the runtime may write to.
+	access cgroup.Access
+	layout *cgroup.Layout // nil: no cgroups
 	// systemd manages the cgroups, and userSystemd says that it is that of the user.
 	systemd, userSystemd bool
 	// streamOwner has the owner of each standard stream that may be given to
@@ -36,15 +42,27 @@ type host struct {
 }
 
 // thisHost looks at the machine.
-func thisHost(cgroupManager string) (*host, error) {
-	h := &host{euid: os.Geteuid(), open: openBelow, module: activeModule, resctrl: resctrl.Find, streamOwner: map[int]uint32{}}
+func thisHost(cgroupManager, rootless string) (*host, error) {
+	h := &host{
+		euid: os.Geteuid(), egid: os.Getegid(), access: cgroup.Writable,
+		open: openBelow, module: activeModule, resctrl: resctrl.Find, streamOwner: map[int]uint32{},
+	}
 	var err error
+	if h.rights, err = ownRights(); err != nil {
+		return nil, err
+	}
+	if h.rootless, err = rootlessMode(rootless, h.rights, h.euid); err != nil {
+		return nil, err
+	}
 	if h.lastCap, err = capability.Last(); err != nil {
 		return nil, err
 	}
 	if cgroupManager != "disabled" {
 		if h.layout, err = cgroup.Detect(); err != nil {
 			return nil, err
+		}
+		if h.rootless {
+			h.layout.Delegated(h.access)
 		}
 	}
 	if cgroupManager == bySystemd {

@@ -29,6 +29,8 @@ type birthOptions struct {
 	// passwdRoot is the directory below which /etc/passwd is as the container
 	// sees it, "" while its mounts are yet to be made.
 	passwdRoot string
+	// pid is that of the first process of a container that exists, or 0.
+	pid int
 	// wait makes the container wait for `start`, in the state "created".
 	wait bool
 }
@@ -52,6 +54,11 @@ type birth struct {
 	rdt     *rdt
 	env     []string
 	joins   bool // an exec: the container exists
+	// noGroups: setgroups(2) is denied, and the caller's groups stay.
+	noGroups bool
+	// noCgroup is why the container goes without a cgroup, if it is a user without the
+	// right to one who makes it.
+	noCgroup error
 	// explains fills plan.Step.Shell, which nobody reads elsewhere.
 	explains bool
 
@@ -64,15 +71,17 @@ type birth struct {
 	uids, gids     []specs.LinuxIDMapping // of the user namespace, once they are known
 	opened         []int                  // to close once init has its copies
 	slave          program.Reg
-	agentFd        int // connection to the agent
-	containerFd    int // pidfd of the container that exec joins
-	containerRoot  int // its root directory, if that is a chroot
+	consoleSockets [2]int // the runtime's end and init's, over which the pty's master comes
+	agentFd        int    // connection to the agent
+	containerFd    int    // pidfd of the container that exec joins
+	containerRoot  int    // its root directory, if that is a chroot
 	cgroup         *cgroup.Cgroup
 	threadBack     func() error
 	cloneOn        unix.CPUSetDynamic // CPUs for the clone of an exec, nil: any
 	affinityBack   unix.CPUSetDynamic // those of the thread that clones
 	dir            *state.Dir
 	view           *seal.View
+	trees          []*tree
 	borrowed       []*borrowed
 	settled        bool
 	hooked         bool // the container has come so far that its hooks run
@@ -92,12 +101,14 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 		id: id, bundle: bundle, rootfs: rootfs, spec: s, host: h, opt: opt,
 		ns: namespacesOf(s), procFd: -1, nullFd: -1, startFd: -1,
 	}
+	b.noGroups = b.groupsDenied()
 	faults := append(unsupported(s), mapped(s)...)
 	var more []error
 	b.mounts, more = mountsOf(s, bundle, rootfs)
 	faults = append(faults, more...)
+	faults = append(faults, b.checkRights()...)
 	b.rdt = rdtOf(s, id)
-	b.cgroups, more = cgroupsOf(s, id, h, &b.opt)
+	b.cgroups, more, b.noCgroup = cgroupsOf(s, id, h, &b.opt)
 	faults = append(faults, more...)
 	if s.Process != nil {
 		b.caps = capabilitiesOf(s.Process.Capabilities)
@@ -138,12 +149,13 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.openMasks()...)
 	p.Add(b.borrowDevices()...)
 	p.Add(b.openHostProc()...)
+	p.Add(b.openConsoleSocket()...)
 	p.AddClone(b.clone())
 
 	// The first process builds its surroundings.
 	p.Add(b.swapBinary()...)
-	p.Add(b.hide()...)
 	p.Add(b.oomScore()...)
+	p.Add(b.hide()...)
 	p.Add(b.joinEarly()...)
 	p.Add(b.enterUsers()...)
 	p.Add(b.newTimeNamespace()...)
@@ -153,6 +165,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.shiftClocks()...)
 	p.Add(b.ownStreams()...)
 	p.Add(b.delegateCgroup(false)...)
+	p.Add(b.adoptTrees()...)
 	p.Add(b.mapOwners(false)...)
 	p.Add(b.becomeRoot()...)
 	p.Add(b.enterTime()...)

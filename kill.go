@@ -74,7 +74,7 @@ func kill(dir *state.Dir, sig unix.Signal, all bool) error {
 	case specs.StateCreating:
 		return errors.New("cannot kill a container that is still being created")
 	}
-	if all && len(ownDirs(dir.Record)) > 0 { // without a cgroup, nobody else is known
+	if all && (len(ownDirs(dir.Record)) > 0 || dir.Record.OwnPids && sig != unix.SIGKILL) {
 		return killRest(dir.Record, sig)
 	}
 	err := process.ID(dir.Record.Init).Signal(sig)
@@ -103,8 +103,16 @@ func populated(r *state.Record) bool {
 	return err == nil && len(pids) > 0
 }
 
-// killRest signals every process in the container's cgroup.
+// killRest signals every process in the container's cgroup, or in its pid namespace
+// where it has none.
 func killRest(r *state.Record, sig unix.Signal) error {
+	if len(r.Cgroup.Dirs) == 0 && r.OwnPids {
+		pids, err := processesAround(r.Init)
+		if err != nil {
+			return err
+		}
+		return signalEach(pids, sig)
+	}
 	c, err := cgroup.OpenExisting(ownDirs(r))
 	if err != nil {
 		return err
@@ -117,6 +125,11 @@ func killRest(r *state.Record, sig unix.Signal) error {
 	if err != nil {
 		return err
 	}
+	return signalEach(pids, sig)
+}
+
+// signalEach signals processes by their pids.
+func signalEach(pids []int, sig unix.Signal) error {
 	for _, pid := range pids {
 		if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("kill %d: %w", pid, err)

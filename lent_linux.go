@@ -56,31 +56,28 @@ func (b *birth) openLent() []plan.Step {
 			continue
 		}
 		l := lentMounts[i]
+		lent := b.tree(tree{field: m.field(), file: l.dir, recursive: true, attributes: l.attributes, optional: true})
 		steps = append(steps, plan.Step{
 			Field: m.field(), By: plan.Runtime, Words: "open the host's " + l.dir,
 			Reason: "to stand in for a " + l.fstype + " that the container's user namespace may not mount: it does not own what that shows",
 			Shell:  b.command("test", "-d", l.dir),
 			Do: func() (func() error, error) {
-				fd, err := cloneTree(l.dir, true, 0)
+				err := b.openTree(lent)
 				if errors.Is(err, unix.ENOENT) {
 					return nil, nil // the host has none
 				}
 				if err != nil {
 					return nil, err
 				}
-				b.opened = append(b.opened, fd)
 				var fs unix.Statfs_t
-				if err := unix.Fstatfs(fd, &fs); err != nil {
+				if err := unix.Fstatfs(lent.fd, &fs); err != nil {
 					return nil, &os.PathError{Op: "fstatfs", Path: l.dir, Err: err}
 				}
 				if int64(fs.Type) != l.magic {
+					lent.fd = -1
 					return nil, nil // the host has none there
 				}
-				attr := unix.MountAttr{Attr_set: l.attributes}
-				if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
-					return nil, &os.PathError{Op: "mount_setattr", Path: l.dir, Err: err}
-				}
-				m.lentFd = fd
+				m.lentFd = lent.fd
 				return nil, nil
 			},
 		})

@@ -104,8 +104,8 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "log", Usage: "append records to this `FILE`"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`text` or json"},
 			&cli.StringFlag{Name: "log-level", Usage: "accepted for crun's callers: `LEVEL` debug is --debug"},
-			&cli.StringFlag{Name: "root", Usage: "keep the state of containers in this `DIR`", DefaultText: "/run/oci-mini"},
-			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "`true`, false or auto"},
+			&cli.StringFlag{Name: "root", Usage: "keep the state of containers in this `DIR`", DefaultText: "/run/oci-mini, or $XDG_RUNTIME_DIR/oci-mini"},
+			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "go without a cgroup where none can be made: `true`, false or auto (for all but the machine's root)"},
 			&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd manage cgroups (same as --cgroup-manager systemd)"},
 			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`cgroupfs`, systemd or disabled"},
 		},
@@ -133,9 +133,12 @@ var versionCommand = &cli.Command{
 func storeOf(c *cli.Context) *state.Store {
 	root := c.String("root")
 	if root == "" {
-		root = "/run/oci-mini"
-		if dir := os.Getenv("XDG_RUNTIME_DIR"); os.Geteuid() != 0 && dir != "" {
-			root = dir + "/oci-mini"
+		var err error
+		if root, err = stateRoot(); err != nil {
+			return state.Unavailable(err)
+		}
+		if root != machineStateRoot {
+			return state.OpenRuntime(root)
 		}
 	}
 	return state.Open(root)

@@ -19,25 +19,21 @@ func (b *birth) openMasks() []plan.Step {
 	if b.spec.Linux == nil || len(b.spec.Linux.MaskedPaths) == 0 {
 		return nil
 	}
+	// It is the host's own node: through a read-only mount it can be written to, like
+	// every device, but its mode and owner cannot be changed.
+	null := b.tree(tree{field: "/linux/maskedPaths", file: "/dev/null",
+		attributes: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
 	return []plan.Step{{
-		Field: "/linux/maskedPaths", By: plan.Runtime, Words: "open the host's /dev/null",
+		Field: null.field, By: plan.Runtime, Words: "open the host's /dev/null",
 		Reason: "the image's could be anything",
 		Shell:  b.command("test", "-c", "/dev/null"),
 		Do: func() (func() error, error) {
-			fd, err := cloneTree("/dev/null", false, 0)
-			if err != nil {
+			if err := b.openTree(null); err != nil {
 				return nil, err
 			}
-			b.opened = append(b.opened, fd)
-			b.nullFd = fd
-			// It is the host's own node: through a read-only mount it can be written
-			// to, like every device, but its mode and owner cannot be changed.
-			attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}
-			if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
-				return nil, &os.PathError{Op: "mount_setattr", Path: "/dev/null", Err: err}
-			}
+			b.nullFd = null.fd
 			var st unix.Stat_t
-			if err := unix.Fstat(fd, &st); err != nil {
+			if err := unix.Fstat(b.nullFd, &st); err != nil {
 				return nil, os.NewSyscallError("fstat", err)
 			}
 			if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {

@@ -254,7 +254,11 @@ func (b *birth) enterPids() []plan.Step {
 			if b.joins {
 				// An exec has joined all else, and is in the cgroup: whoever sees the
 				// fork in the container finds nothing of the host's in it.
-				a.CloseOthers(3+b.opt.preserveFds, -1)
+				keep := -1
+				if b.hasTerminal() {
+					keep = b.consoleSockets[1] // a socket leads nowhere
+				}
+				a.CloseOthers(3+b.opt.preserveFds, keep)
 				a.Fork(valueForked, -1)
 				return
 			}

@@ -58,6 +58,9 @@ func freezer(c *cli.Context, act func(specs.ContainerState, *cgroup.Cgroup) erro
 		return failed(c, id, err)
 	}
 	defer dir.Close()
+	if len(dir.Record.Cgroup.Dirs) == 0 && dir.Record.Phase == state.Ready {
+		return failed(c, id, errors.New("it was created without a cgroup, and nothing else can freeze a container"))
+	}
 	cg, err := cgroup.OpenExisting(freezerDirs(ownDirs(dir.Record)))
 	if err != nil {
 		return failed(c, id, err)

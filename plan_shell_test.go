@@ -17,7 +17,7 @@ import (
 var goldenScripts = []string{"default-v2", "resources-v1", "user", "joined-namespaces", "scheduling", "time-namespace"}
 
 // untyped are the planCases with steps that no shell command stands for yet.
-var untyped = []string{"user-namespace", "user-namespace-in-host-network", "joined-user-namespace", "idmapped-mounts-in-user-namespace", "scheduling-in-user-namespace", "mount-copies-and-links", "net-devices"}
+var untyped = []string{"mount-copies-and-links", "net-devices"}
 
 // TestScripts: every plan becomes a script that a shell can parse and in which no
 // step is missing but those that are known to be.

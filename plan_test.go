@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
 	"github.com/oci-mini/oci-mini/internal/plan"
@@ -40,7 +41,7 @@ var (
 // testHost is a host without surprises: root, whose passwd file is the given text.
 func testHost(layout *cgroup.Layout, passwd string) *host {
 	return &host{
-		lastCap: 40, layout: layout,
+		rights: rights{initial: true, mounts: true, ids: true, groups: true}, lastCap: 40, layout: layout,
 		module: func(string) bool { return true },
 		open: func(string, string) (io.ReadCloser, error) {
 			if passwd == "" {
@@ -51,9 +52,18 @@ func testHost(layout *cgroup.Layout, passwd string) *host {
 	}
 }
 
+// userHost is the same host for a user without privileges, who may write nowhere.
+func userHost(layout *cgroup.Layout, passwd string) *host {
+	h := testHost(layout, passwd)
+	h.rights = rights{initial: true, groups: true}
+	h.euid, h.egid, h.rootless = 1000, 1000, true
+	h.access = func(string) error { return unix.EACCES }
+	return h
+}
+
 func ptr[T any](v T) *T { return &v }
 
-// planCase is a config as a change of the default one.
+// planCase is a config as a change of the default one, and the host that it is for.
 type planCase struct {
 	name   string
 	layout *cgroup.Layout
@@ -61,10 +71,14 @@ type planCase struct {
 	// systemd manages the cgroups, that of user 1000 for "user".
 	systemd string
 	edit    func(*specs.Spec)
+	user    bool // run by a user without privileges
 }
 
 // host is what the case runs on.
 func (c *planCase) host(passwd string) *host {
+	if c.user {
+		return userHost(c.layout, passwd)
+	}
 	h := testHost(c.layout, passwd)
 	h.systemd = c.systemd != ""
 	if c.systemd == "user" {
@@ -235,6 +249,13 @@ var planCases = []planCase{
 	{name: "groups-kept-no-capabilities", layout: unified, edit: func(s *specs.Spec) {
 		s.Annotations = map[string]string{"run.oci.keep_original_groups": "1"}
 		s.Process.Capabilities = nil
+	}},
+	{name: "rootless", layout: unified, user: true, edit: func(s *specs.Spec) { spec.Rootless(s, 1000, 1000) }},
+	{name: "rootless-ranges", layout: legacy, user: true, edit: func(s *specs.Spec) {
+		spec.Rootless(s, 1000, 1000)
+		s.Linux.UIDMappings = append(s.Linux.UIDMappings, specs.LinuxIDMapping{ContainerID: 1, HostID: 100000, Size: 65536})
+		s.Linux.GIDMappings = append(s.Linux.GIDMappings, specs.LinuxIDMapping{ContainerID: 1, HostID: 100000, Size: 65536})
+		s.Process.User.AdditionalGids = []uint32{5}
 	}},
 	{name: "hooks", layout: unified, edit: func(s *specs.Spec) {
 		h := []specs.Hook{{Path: "/bin/hook"}}

@@ -134,6 +134,9 @@ func (b *birth) privileges() []plan.Step {
 			g, u := program.Const(gid), program.Const(uid)
 			a.Call(program.Discard, unix.SYS_SETRESGID, g, g, g).Note(fmt.Sprint(gid))
 			a.Call(program.Discard, unix.SYS_SETRESUID, u, u, u).Note(fmt.Sprint(uid))
+			if b.traceable() {
+				show(a)
+			}
 		})
 
 	add("/process/capabilities", "set the effective, permitted, inheritable and ambient capabilities",
@@ -171,8 +174,12 @@ func setCapabilities(a *program.Assembler, effective, permitted, inheritable uin
 
 // keepsGroups says whether the process keeps the caller's additional groups in place
 // of those of the config: they may give an unprivileged user access to files through
-// groups that it could not map. As for crun, any value but 0 means so.
-func (b *birth) keepsGroups() bool {
+// groups that it could not map. It does so also where setgroups(2) is denied.
+func (b *birth) keepsGroups() bool { return b.noGroups || b.wantsGroups() }
+
+// wantsGroups says whether the config asks for the caller's groups. As for crun, any value
+// but 0 means so.
+func (b *birth) wantsGroups() bool {
 	value, given := b.spec.Annotations[annotationKeepGroups]
 	return given && value != "0"
 }

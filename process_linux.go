@@ -67,6 +67,9 @@ func (b *birth) swapBinary() []plan.Step {
 // they could reach what it has of the host (CVE-2016-9962). The execve makes it
 // traceable again.
 func (b *birth) hide() []plan.Step {
+	if b.traceable() {
+		return nil
+	}
 	return []plan.Step{{
 		By: plan.Init, Words: "forbid being traced",
 		Reason: "until its execve it has the runtime's memory and the host's descriptors, and others may be there or come",

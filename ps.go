@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/state"
 )
 
 var psCommand = &cli.Command{
@@ -38,15 +40,7 @@ var psCommand = &cli.Command{
 			return failed(c, "", err)
 		}
 		defer dir.Close()
-		if len(dir.Record.Cgroup.Dirs) == 0 {
-			return failed(c, id, errors.New("nothing tells its processes: it was created without a cgroup"))
-		}
-		cg, err := cgroup.OpenExisting(ownDirs(dir.Record))
-		if err != nil {
-			return failed(c, id, err)
-		}
-		defer cg.Close()
-		pids, err := cg.Pids(true)
+		pids, err := processesOf(dir.Record)
 		if err != nil {
 			return failed(c, id, err)
 		}
@@ -56,6 +50,52 @@ var psCommand = &cli.Command{
 		}
 		return failed(c, id, processTable(c.App.Writer, pids, psOptions(c.Args().Tail())))
 	},
+}
+
+// processesOf lists the pids of a container's processes: those in its cgroup, or else
+// in its pid namespace, which is the container's alone if it was made for it.
+func processesOf(r *state.Record) ([]int, error) {
+	if len(r.Cgroup.Dirs) == 0 {
+		if !r.OwnPids {
+			return nil, errors.New("nothing tells its processes: it was created without a cgroup and a pid namespace of its own")
+		}
+		return processesAround(r.Init)
+	}
+	cg, err := cgroup.OpenExisting(ownDirs(r))
+	if err != nil {
+		return nil, err
+	}
+	defer cg.Close()
+	return cg.Pids(true)
+}
+
+// processesAround lists the processes in the pid namespace of a process, in the order
+// of their numbers. Those that went on to a namespace below it are not among them.
+func processesAround(init state.Process) ([]int, error) {
+	var around unix.Stat_t
+	switch err := unix.Stat(fmt.Sprintf("/proc/%d/ns/pid", init.Pid), &around); {
+	case err == unix.ENOENT || !process.ID(init).Alive():
+		return nil, nil
+	case err != nil:
+		return nil, &os.PathError{Op: "stat", Path: fmt.Sprintf("/proc/%d/ns/pid", init.Pid), Err: err}
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Stat("/proc/"+e.Name()+"/ns/pid", &st) == nil && st.Ino == around.Ino {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids, nil
 }
 
 // psOptions are the arguments of ps(1). Callers that go through a string give

@@ -14,6 +14,10 @@ import (
 // named. The clone is detached: it is mounted nowhere until init attaches it in
 // the container's mount namespace.
 func (b *birth) openRoot() []plan.Step {
+	var root *tree
+	if b.ownMounts() {
+		root = b.tree(tree{field: "/root/path", file: b.rootfs, recursive: true})
+	}
 	return []plan.Step{{
 		Field: "/root/path", By: plan.Runtime, Words: "open the root file system " + b.rootfs,
 		Shell: b.typed(func() []string { return []string{"root=" + plan.Quote(b.rootfs), "export root", `test -d "$root"`} }),
@@ -25,11 +29,10 @@ func (b *birth) openRoot() []plan.Step {
 			if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 				return nil, &os.PathError{Op: "open", Path: b.rootfs, Err: unix.ENOTDIR}
 			}
-			fd, err := b.openRootfs()
+			fd, err := b.openRootfs(root)
 			if err != nil {
 				return nil, err
 			}
-			b.opened = append(b.opened, fd)
 			b.root, b.rootfsFd = program.Const(fd), fd
 			for _, m := range b.mounts {
 				if m.Type == "proc" || m.Type == "sysfs" {
@@ -44,14 +47,16 @@ func (b *birth) openRoot() []plan.Step {
 
 // openRootfs clones the tree of the rootfs; or opens it, where the container has
 // no mount namespace that it could be attached in.
-func (b *birth) openRootfs() (int, error) {
-	if b.ownMounts() {
-		return cloneTree(b.rootfs, true, 0)
+func (b *birth) openRootfs(root *tree) (int, error) {
+	if root != nil {
+		err := b.openTree(root)
+		return root.fd, err
 	}
 	fd, err := unix.Open(b.rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &os.PathError{Op: "open", Path: b.rootfs, Err: err}
 	}
+	b.opened = append(b.opened, fd)
 	return fd, nil
 }
 

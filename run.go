@@ -114,22 +114,6 @@ func (b *birth) attend(started func() error) (code int, err error) {
 	return status.ExitStatus(), err
 }
 
-// takeFd takes a descriptor of a process over (pidfd_getfd(2)).
-func takeFd(pidfd int, number uint64) (*os.File, error) {
-	if number > 1<<20 {
-		return nil, fmt.Errorf("descriptor %d of the container's first process: %w", number, unix.EBADF)
-	}
-	fd, err := unix.PidfdGetfd(pidfd, int(number), 0)
-	if err != nil {
-		return nil, os.NewSyscallError("pidfd_getfd", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(fd), "pty"), nil
-}
-
 // sendConsole hands the pty's master to whoever listens on the console socket.
 func (b *birth) sendConsole() error {
 	if b.opt.consoleSocket == "" {

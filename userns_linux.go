@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-mini/oci-mini/internal/idmap"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
 )
@@ -18,17 +20,66 @@ func (b *birth) ownUsers() bool { return b.ns.isNew(unix.CLONE_NEWUSER) }
 // it a new one or one that it joins.
 func (b *birth) inUsers() bool { return b.ns.private(unix.CLONE_NEWUSER) }
 
-// mapUsers gives the ids of a new user namespace their meaning. The maps are written
-// by the runtime, which has the rights to the ids outside (user_namespaces(7)).
+// mapper is who writes an id map, by what the runtime may do.
+type mapper int
+
+const (
+	mapAny    mapper = iota // the runtime, which has the privileges for any map
+	mapOwn                  // the runtime, as everybody may map their own id
+	mapHelper               // newuidmap or newgidmap
+)
+
+// mapper says who writes a map (user_namespaces(7), "Defining user and group ID
+// mappings: writing to uid_map and gid_map").
+func (b *birth) mapper(kind idmap.Kind, maps []specs.LinuxIDMapping) mapper {
+	id := b.host.euid
+	if kind.File == idmap.Groups.File {
+		id = b.host.egid
+	}
+	switch {
+	case b.host.ids:
+		return mapAny
+	case idmap.Own(idRanges(maps), id):
+		return mapOwn
+	}
+	return mapHelper
+}
+
+// idRanges are the lines of a map.
+func idRanges(maps []specs.LinuxIDMapping) []idmap.Range {
+	list := make([]idmap.Range, len(maps))
+	for i, m := range maps {
+		list[i] = idmap.Range{Inside: m.ContainerID, Outside: m.HostID, Size: m.Size}
+	}
+	return list
+}
+
+// mapUsers gives the new user namespace its ids. The maps are written by the runtime,
+// or by those whom it asks: init has no rights to the ids outside.
 func (b *birth) mapUsers() []plan.Step {
 	if !b.ownUsers() {
 		return nil
 	}
-	l := b.spec.Linux
-	return []plan.Step{
-		b.writeIDMap("/linux/uidMappings", "uid_map", l.UIDMappings),
-		b.writeIDMap("/linux/gidMappings", "gid_map", l.GIDMappings),
+	var steps []plan.Step
+	if !b.host.mounts {
+		steps = append(steps, plan.Step{
+			By: plan.Init, Words: "allow the runtime's user to write the maps",
+			Reason:   "the files of a process whose binary the user may execute but not read belong to root",
+			Shell:    b.remark("unshare writes its own"),
+			Assemble: func(a *program.Assembler) { show(a) },
+		})
 	}
+	l := b.spec.Linux
+	steps = append(steps, b.writeIDMap("/linux/uidMappings", idmap.Users, l.UIDMappings))
+	if b.mapper(idmap.Groups, l.GIDMappings) == mapOwn {
+		steps = append(steps, plan.Step{
+			Field: "/linux/gidMappings", By: plan.Runtime, Words: "give up setgroups in the user namespace",
+			Reason: "without privileges, no group can be mapped before",
+			Shell:  b.remark("unshare did it"),
+			Do:     func() (func() error, error) { return nil, idmap.DenyGroups(b.child.Pid) },
+		})
+	}
+	return append(steps, b.writeIDMap("/linux/gidMappings", idmap.Groups, l.GIDMappings))
 }
 
 // becomeRoot makes the process root of its user namespace.
@@ -39,32 +90,54 @@ func (b *birth) becomeRoot() []plan.Step {
 	return []plan.Step{{
 		Field: "/linux/namespaces", By: plan.Init, Words: "become root of the user namespace",
 		Reason:   "after the maps: before, no id inside means anything",
-		Assemble: takeRoot,
+		Shell:    b.remark("unshare did it"),
+		Assemble: b.takeRoot,
 	}}
 }
 
-// takeRoot takes id 0 of the user namespace that the process is in. A change of the
-// effective user id makes a process traceable again, or as fs.suid_dumpable says
-// (prctl(2), PR_SET_DUMPABLE); it stays forbidden, see hide.
-func takeRoot(a *program.Assembler) {
+// traceable says whether init stays within the runtime's reach: a runtime without
+// privileges can't look into a process that hides, to join its namespaces for a hook or
+// an exec. Nobody else is in the new pid namespace who could make use of it, and who
+// comes later has the same user's rights.
+func (b *birth) traceable() bool { return !b.host.mounts && !b.joins && !b.entersPids() }
+
+// takeRoot takes id 0 of the user namespace that the process is in; where that is not
+// mapped, its rights in the namespace must do. A change of the effective user id makes
+// a process traceable again, or as fs.suid_dumpable says (prctl(2), PR_SET_DUMPABLE); it
+// stays as it was, see hide.
+func (b *birth) takeRoot(a *program.Assembler) {
 	zero := program.Const(0)
 	a.Call(program.Discard, unix.SYS_SETGROUPS, zero, zero).Note("none").Tolerate(unix.EPERM)
-	a.Call(program.Discard, unix.SYS_SETRESGID, zero, zero, zero).Note("0")
-	a.Call(program.Discard, unix.SYS_SETRESUID, zero, zero, zero).Note("0")
-	a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
+	a.Call(program.Discard, unix.SYS_SETRESGID, zero, zero, zero).Note("0").Tolerate(unix.EINVAL)
+	a.Call(program.Discard, unix.SYS_SETRESUID, zero, zero, zero).Note("0").Tolerate(unix.EINVAL)
+	if b.traceable() {
+		show(a)
+	} else {
+		a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
+	}
 }
 
-func (b *birth) writeIDMap(field, file string, maps []specs.LinuxIDMapping) plan.Step {
-	var lines strings.Builder
-	for _, m := range maps {
-		fmt.Fprintf(&lines, "%d %d %d\n", m.ContainerID, m.HostID, m.Size)
+// show makes the process traceable for those who have the rights, as an execve would.
+func show(a *program.Assembler) {
+	zero := program.Const(0)
+	a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), program.Const(1), zero, zero, zero).Note("PR_SET_DUMPABLE 1")
+}
+
+// writeIDMap is the step that writes a map.
+func (b *birth) writeIDMap(field string, kind idmap.Kind, maps []specs.LinuxIDMapping) plan.Step {
+	ranges := idRanges(maps)
+	words, write := "write "+kind.File, kind.Write
+	if b.mapper(kind, maps) == mapHelper {
+		words, write = "have "+kind.Helper+" write "+kind.File, kind.Help
+	}
+	lines := make([]string, len(ranges))
+	for i, r := range ranges {
+		lines[i] = fmt.Sprintf("%d %d %d", r.Inside, r.Outside, r.Size)
 	}
 	return plan.Step{
-		Field: field, By: plan.Runtime, Words: "write " + file,
-		Detail: strings.ReplaceAll(strings.TrimSpace(lines.String()), "\n", ", "),
-		Do: func() (func() error, error) {
-			return nil, writeOnce(fmt.Sprintf("/proc/%d/%s", b.child.Pid, file), lines.String())
-		},
+		Field: field, By: plan.Runtime, Words: words, Detail: strings.Join(lines, ", "),
+		Shell: b.remark("unshare did it"),
+		Do:    func() (func() error, error) { return nil, write(b.child.Pid, ranges) },
 	}
 }
 
@@ -118,33 +191,39 @@ func outside(id uint32, maps []specs.LinuxIDMapping) (uint32, bool) {
 // make one: mknod(2) needs CAP_MKNOD in the initial user namespace.
 type borrowed struct {
 	field, file string
-	fd          int
+	tree        *tree
 }
+
+// makesDevices says whether the container's devices can be made.
+func (b *birth) makesDevices() bool { return !b.inUsers() && b.host.initial }
 
 // borrowDevices opens the host's nodes while they can still be named.
 func (b *birth) borrowDevices() []plan.Step {
-	if !b.inUsers() || b.hostDev() || !b.ownMounts() {
+	if b.makesDevices() || b.hostDev() || !b.ownMounts() {
 		return nil
 	}
-	for _, d := range defaultDevices {
-		b.borrowed = append(b.borrowed, &borrowed{"", "/dev/" + d.name, -1})
+	borrow := func(field, file string) {
+		b.borrowed = append(b.borrowed, &borrowed{field, file, b.tree(tree{field: field, file: file, device: true})})
 	}
-	for i, d := range b.spec.Linux.Devices {
-		if d.Type != "p" && !isDefaultDevice(d.Path) {
-			b.borrowed = append(b.borrowed, &borrowed{fmt.Sprintf("/linux/devices/%d", i), d.Path, -1})
+	for _, d := range defaultDevices {
+		borrow("", "/dev/"+d.name)
+	}
+	if b.spec.Linux != nil {
+		for i, d := range b.spec.Linux.Devices {
+			if d.Type != "p" && !isDefaultDevice(d.Path) {
+				borrow(fmt.Sprintf("/linux/devices/%d", i), d.Path)
+			}
 		}
 	}
 	return []plan.Step{{
 		Field: "/linux/devices", By: plan.Runtime, Words: "open the host's devices",
 		Reason: "in a user namespace no device can be made",
+		Shell:  b.remark("they are bound below"),
 		Do: func() (func() error, error) {
 			for _, d := range b.borrowed {
-				fd, err := cloneTree(d.file, false, 0)
-				if err != nil {
+				if err := b.openTree(d.tree); err != nil {
 					return nil, err
 				}
-				b.opened = append(b.opened, fd)
-				d.fd = fd
 			}
 			return nil, nil
 		},
@@ -166,10 +245,14 @@ func (b *birth) bindDevices() []plan.Step {
 	for _, d := range b.borrowed {
 		steps = append(steps, plan.Step{
 			Field: d.field, By: plan.Init, Words: "bind the host's " + d.file,
+			Shell: b.typed(func() []string {
+				at := inShellRoot(d.file)
+				return []string{"mkdir -p " + inShellRoot(path.Dir(d.file)), "[ -e " + at + " ] || : >" + at, "mount --bind " + plan.Quote(d.file) + " " + at}
+			}),
 			Assemble: func(a *program.Assembler) {
 				at := a.Reg()
 				b.makeInRoot(a, at, d.file, false, unix.RESOLVE_NO_SYMLINKS)
-				attachAt(a, program.Const(d.fd), at).Note(d.file)
+				attachAt(a, program.Const(d.tree.fd), at).Note(d.file)
 				closeFd(a, at)
 			},
 		})

@@ -55,6 +55,9 @@ type Hierarchy struct {
 	// Own is the cgroup of the calling process, a path from the mount point
 	// that begins with a slash; "/" also when the real one is out of sight.
 	Own string `json:"own"`
+	// Inside puts containers below Own, where it would be beside it: a version 2
+	// subtree that was delegated to a user may begin at the user's own cgroup.
+	Inside bool `json:"inside,omitempty"`
 }
 
 // has tells whether the controller lives in the hierarchy.
@@ -224,6 +227,7 @@ var errRootCgroup = errors.New("names the root of the cgroup hierarchy")
 // id where there is none, counts from the runtime's own cgroup on version 1,
 // and from the parent of that on version 2: a cgroup that has processes cannot
 // have children with controllers ("no internal process constraint", cgroups(7)).
+// [Hierarchy.Inside] makes an exception.
 //
 // Neither can leave its base: ".." stops there. A path without any component
 // is an error, because limits, signals and removal would mean the whole host.
@@ -242,7 +246,7 @@ func (l *Layout) Dirs(cgroupsPath, id string) (Dirs, error) {
 		switch {
 		case absolute:
 			base = "/"
-		case h.Unified:
+		case h.Unified && !h.Inside:
 			base = path.Dir(h.Own)
 		}
 		dirs = append(dirs, Dir{h, path.Join(h.Dir, base, inner)})

@@ -102,6 +102,8 @@ func SyscallName(nr uintptr) string {
 		return "sched_setattr"
 	case unix.SYS_SECCOMP:
 		return "seccomp"
+	case unix.SYS_SENDMSG:
+		return "sendmsg"
 	case unix.SYS_SETDOMAINNAME:
 		return "setdomainname"
 	case unix.SYS_SETGROUPS:

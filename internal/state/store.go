@@ -23,11 +23,21 @@ const (
 // Store is a root directory full of containers. It holds no resources.
 type Store struct {
 	root string
+	err  error // why there is no root
+	// sticky is for a root that a cleaner of its parent would empty.
+	sticky bool
 }
 
 // Open returns the store at root, an absolute path. It does not touch the disk:
 // the directory is made by the first [Store.Create].
-func Open(root string) *Store { return &Store{root} }
+func Open(root string) *Store { return &Store{root: root} }
+
+// OpenRuntime is [Open] for a root in $XDG_RUNTIME_DIR: it is made sticky, so that cleaners
+// leave it alone (XDG Base Directory Specification).
+func OpenRuntime(root string) *Store { return &Store{root: root, sticky: true} }
+
+// Unavailable returns a store without a root: whatever needs one fails with err.
+func Unavailable(err error) *Store { return &Store{err: err} }
 
 // Path returns the directory that the entry of an ID has, or would have.
 func (s *Store) Path(id string) string { return filepath.Join(s.root, id) }
@@ -139,7 +149,11 @@ func (s *Store) makeRoot() (int, error) {
 	if err := os.MkdirAll(filepath.Dir(s.root), 0o755); err != nil {
 		return -1, err
 	}
-	if err := os.Mkdir(s.root, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+	mode := os.FileMode(0o700)
+	if s.sticky {
+		mode |= os.ModeSticky
+	}
+	if err := os.Mkdir(s.root, mode); err != nil && !errors.Is(err, unix.EEXIST) {
 		return -1, err
 	}
 	return s.openRoot()
@@ -148,6 +162,9 @@ func (s *Store) makeRoot() (int, error) {
 // openRoot opens the root for looking up names, following links: it is the
 // caller's choice.
 func (s *Store) openRoot() (int, error) {
+	if s.err != nil {
+		return -1, s.err
+	}
 	fd, err := unix.Open(s.root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &os.PathError{Op: "open", Path: s.root, Err: err}
@@ -311,6 +328,9 @@ func (s *Store) IDs() ([]string, error) {
 
 // names lists the root.
 func (s *Store) names() ([]string, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
 	fd, err := unix.Open(s.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil

@@ -1,0 +1,101 @@
+package idmap
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// helperDirs are where distributions have the helpers. They come before the caller's
+// PATH, which a login shell may have filled with anything.
+var helperDirs = []string{"/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"}
+
+// ErrRefused is wrapped by every error of a helper that ran and refused.
+var ErrRefused = errors.New("refused")
+
+// Help has the map of a process written by the helper. An error says what is missing
+// on the machine, and the line that would have to be where.
+func (k Kind) Help(pid int, ranges []Range) error {
+	helper, err := k.find(append(append([]string(nil), helperDirs...), filepath.SplitList(os.Getenv("PATH"))...))
+	if err != nil {
+		return err
+	}
+	args := []string{k.Helper, strconv.Itoa(pid)}
+	for _, r := range ranges {
+		for _, n := range []uint32{r.Inside, r.Outside, r.Size} {
+			args = append(args, strconv.FormatUint(uint64(n), 10))
+		}
+	}
+	said, err := run(helper, args)
+	if err == nil {
+		return nil
+	}
+	if !privileged(helper) {
+		return fmt.Errorf("%s has neither the setuid bit nor file capabilities, so it may map no more than everybody: as root, chmod u+s %s: %w", helper, helper, unix.EPERM)
+	}
+	table, terr := os.ReadFile(k.Table)
+	if terr != nil && !errors.Is(terr, os.ErrNotExist) {
+		terr = nil // unreadable is not missing: the helper's words must do
+	} else if reason := k.explain(string(table), ranges); reason != nil {
+		return reason
+	}
+	return fmt.Errorf("%s %w: %s", k.Helper, ErrRefused, said)
+}
+
+// find looks for the helper.
+func (k Kind) find(dirs []string) (string, error) {
+	for _, dir := range dirs {
+		file := filepath.Join(dir, k.Helper)
+		if filepath.IsAbs(file) && unix.Access(file, unix.X_OK) == nil {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed: to map other ids than one's own, a user needs it (package uidmap, or shadow-utils): %w", k.Helper, unix.ENOENT)
+}
+
+// run executes a helper to its end and returns what it said.
+func run(file string, args []string) (said string, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		w.Close()
+		return "", err
+	}
+	defer null.Close()
+	p, err := os.StartProcess(file, args, &os.ProcAttr{Files: []*os.File{null, w, w}, Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}})
+	w.Close()
+	if err != nil {
+		return "", err
+	}
+	text, _ := io.ReadAll(io.LimitReader(r, 4096))
+	state, err := p.Wait()
+	if err == nil && !state.Success() {
+		err = errors.New(state.String())
+	}
+	said = strings.Join(strings.FieldsFunc(string(text), func(c rune) bool { return c == '\n' }), "; ")
+	if said == "" && err != nil {
+		said = err.Error()
+	}
+	return said, err
+}
+
+// privileged says whether executing the file gives rights: it has the setuid bit, and
+// is root's, or file capabilities (capabilities(7)).
+func privileged(file string) bool {
+	var st unix.Stat_t
+	if unix.Stat(file, &st) == nil && st.Mode&unix.S_ISUID != 0 {
+		return true
+	}
+	_, err := unix.Getxattr(file, "security.capability", nil)
+	return err == nil
+}

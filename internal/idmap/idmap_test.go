@@ -1,0 +1,97 @@
+package idmap
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestOwn(t *testing.T) {
+	me := uint32(os.Geteuid())
+	for _, tc := range []struct {
+		ranges []Range
+		want   bool
+	}{
+		{[]Range{{0, me, 1}}, true},
+		{[]Range{{1000, me, 1}}, true},
+		{[]Range{{0, me, 2}}, false},
+		{[]Range{{0, me + 1, 1}}, false},
+		{[]Range{{0, me, 1}, {1, 100000, 1}}, false},
+		{nil, false},
+	} {
+		if got := Own(tc.ranges, int(me)); got != tc.want {
+			t.Errorf("Own(%v) = %v", tc.ranges, got)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	const table = "# comment\nother:100000:65536\nme:200000:65536\n1000:300000:10\nbroken:1\nme:x:1\n"
+	k := Users
+	k.own = func() int { return 1000 }
+	for _, tc := range []struct {
+		name, table string
+		ranges      []Range
+		want        string
+	}{
+		{"all there", table, []Range{{0, 1000, 1}, {1, 200000, 65536}}, ""},
+		{"by number", table, []Range{{0, 300000, 10}}, ""},
+		{"no file", "", []Range{{0, 100000, 65536}}, "/etc/subuid has no line for me, who can map no user but their own: it needs the line me:100000:65536: operation not permitted"},
+		{"no line", "other:100000:65536\n", []Range{{0, 1000, 1}, {1, 100000, 65536}}, "/etc/subuid has no line for me, who can map no user but their own: it needs the line me:100000:65536: operation not permitted"},
+		{"too small", table, []Range{{0, 1000, 1}, {1, 200001, 65536}},
+			"/etc/subuid gives me only 65535 ids from 200001 on (200000-265535), and the mapping takes 65536: it needs the line me:200001:65536, or the mapping a smaller size: operation not permitted"},
+		{"outside", table, []Range{{0, 100000, 10}},
+			"users 100000-100009 are outside of what /etc/subuid gives me (200000-265535, 300000-300009): it needs the line me:100000:10, or the mapping other ids: operation not permitted"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := k.explainFor(tc.table, "me", 1000, tc.ranges)
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tc.want {
+				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Users.find([]string{dir, "relative"}); !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "newuidmap is not installed") {
+		t.Errorf("nothing there: %v", err)
+	}
+	file := filepath.Join(dir, "newuidmap")
+	if err := os.WriteFile(file, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Users.find([]string{"relative", dir}); err != nil || got != file {
+		t.Errorf("find = %s, %v", got, err)
+	}
+	if privileged(file) {
+		t.Error("a file without any bit counts as privileged")
+	}
+	if err := os.Chmod(file, 0o4755|os.ModeSetuid); err != nil {
+		t.Fatal(err)
+	}
+	if !privileged(file) {
+		t.Error("a setuid file does not count as privileged")
+	}
+}
+
+func TestRun(t *testing.T) {
+	said, err := run("/bin/sh", []string{"sh", "-c", "echo one; echo two >&2; exit 3"})
+	if err == nil || said != "one; two" {
+		t.Errorf("run = %q, %v", said, err)
+	}
+	if said, err := run("/bin/sh", []string{"sh", "-c", "exit 3"}); err == nil || said != "exit status 3" {
+		t.Errorf("a silent one: %q, %v", said, err)
+	}
+	if _, err := run("/bin/sh", []string{"sh", "-c", ":"}); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/spec"
+)
+
+func TestUsersSwitch(t *testing.T) {
+	for _, tc := range []struct {
+		set  map[string]string
+		want string
+	}{
+		{nil, ""},
+		{map[string]string{"user.max_user_namespaces": "63000", "kernel.unprivileged_userns_clone": "1", "kernel.apparmor_restrict_unprivileged_userns": "0"}, ""},
+		{map[string]string{"user.max_user_namespaces": "0"}, "user.max_user_namespaces is 0"},
+		{map[string]string{"user.max_user_namespaces": "63000", "kernel.unprivileged_userns_clone": "0"}, "kernel.unprivileged_userns_clone is 0; as root, set it to 1"},
+		{map[string]string{"kernel.apparmor_restrict_unprivileged_userns": "1"}, "kernel.apparmor_restrict_unprivileged_userns is 1"},
+	} {
+		got := usersSwitch(func(name string) string { return tc.set[name] })
+		if tc.want == "" && got != "" || !strings.Contains(got, tc.want) {
+			t.Errorf("%v: %q, want %q in it", tc.set, got, tc.want)
+		}
+	}
+}
+
+func TestRootlessMode(t *testing.T) {
+	for _, tc := range []struct {
+		flag    string
+		euid    int
+		initial bool
+		want    bool
+	}{
+		{"auto", 0, true, false}, {"auto", 1000, true, true}, {"auto", 0, false, true},
+		{"true", 0, true, true}, {"false", 1000, true, false},
+	} {
+		got, err := rootlessMode(tc.flag, rights{initial: tc.initial}, tc.euid)
+		if err != nil || got != tc.want {
+			t.Errorf("--rootless=%s, uid %d, initial %v: %v, %v", tc.flag, tc.euid, tc.initial, got, err)
+		}
+	}
+	if _, err := rootlessMode("maybe", rights{}, 0); err == nil {
+		t.Error("--rootless=maybe is taken")
+	}
+}
+
+// rootlessConfig is what spec --rootless writes.
+func rootlessConfig() *specs.Spec {
+	s := spec.Default()
+	spec.Rootless(s, 1000, 1000)
+	return s
+}
+
+func TestRootlessBirth(t *testing.T) {
+	refused := func(edit func(*specs.Spec), want ...string) {
+		t.Helper()
+		s := rootlessConfig()
+		edit(s)
+		_, err := newBirth("c", "/bundle", "/bundle/rootfs", s, userHost(unified, ""), birthOptions{})
+		if err == nil {
+			t.Fatalf("accepted; want %q", want)
+		}
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%v\nlacks %q", err, w)
+			}
+		}
+	}
+	b, err := newBirth("c", "/bundle", "/bundle/rootfs", rootlessConfig(), userHost(unified, ""), birthOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.cgroups != nil || !errors.Is(b.noCgroup, unix.EACCES) {
+		t.Errorf("cgroups %v, refused %v", b.cgroups, b.noCgroup)
+	}
+	refused(func(s *specs.Spec) {
+		s.Linux.Namespaces, s.Linux.UIDMappings, s.Linux.GIDMappings = s.Linux.Namespaces[:1], nil, nil
+	}, "/linux/namespaces: without a user namespace", "spec --rootless")
+	refused(func(s *specs.Spec) {
+		s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(1 << 20))}, Pids: &specs.LinuxPids{Limit: ptr(int64(3))}}
+	}, "/linux/resources/memory/limit: no limit can be set: permission denied", "/linux/resources/pids/limit: no limit can be set")
+	refused(func(s *specs.Spec) { s.Process.User.AdditionalGids = []uint32{0} }, "/process/user/additionalGids: groups cannot be set", "/etc/subgid")
+
+	// Device rules are no limit: the kernel lets a user make no device at all.
+	s := rootlessConfig()
+	s.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}}}
+	if _, err := newBirth("c", "/bundle", "/bundle/rootfs", s, userHost(unified, ""), birthOptions{}); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,256 @@
+#!/usr/bin/env bats
+# Containers of a user without any privilege. The suite's root becomes that user: a
+# bare number where the ids need no helper, else one who exists in a private mount
+# namespace, with /etc/passwd, /etc/subuid and /etc/subgid of the test.
+# shellcheck disable=SC2154 # STATUS, OUT, ERR and what setup makes are of helpers.bash
+
+load helpers
+
+# as_user COMMAND...: runs it as user and group 2001, with only that in its environment.
+as_user() {
+	setpriv --reuid 2001 --regid 2001 --clear-groups \
+		env -i "PATH=$PATH" XDG_RUNTIME_DIR="$T/xdg" HOME="$BUNDLE" OCI_TEST_MARK="$MARK" "${USER_ENV[@]}" "$@"
+}
+
+# user_rt ARG...: rt as that user, with the state where users have it.
+user_rt() {
+	STATUS=0
+	as_user timeout --foreground -k 2 30 "$RUNTIME" "$@" </dev/null >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
+	OUT=$(tr -d '\0' <"$T/out")
+	ERR=$(<"$T/err")
+}
+
+user_ok() {
+	user_rt "$@"
+	((STATUS == 0)) || fail "$* exits $STATUS" "  stdout: $OUT" "  stderr: $ERR"
+}
+
+user_refused() {
+	local text=$1
+	shift
+	user_rt "$@"
+	((STATUS == 1)) || fail "$* should exit 1, exits $STATUS" "  stdout: $OUT" "  stderr: $ERR" || return 1
+	has "$ERR" "$text"
+}
+
+eval "$(declare -f setup | sed '1s/setup/common_setup/')"
+setup() {
+	common_setup
+	[[ ${T:-} ]] || return
+	only_oci_mini "what it says and does for users"
+	USER_ENV=()
+	mkdir -m 700 "$T/xdg"
+	chown 2001:2001 "$T/xdg" "$BUNDLE"
+	rm "$BUNDLE/config.json"
+	user_ok spec --rootless --bundle "$BUNDLE"
+	config '.process.terminal = false | .process.args = ["true"] | .process.env += ["OCI_TEST_MARK=" + $m] | .root.path = $r' \
+		--arg m "$MARK" --arg r "$SHARED/rootfs"
+	UNCHANGED=$(<"$BUNDLE/config.json")
+}
+
+eval "$(declare -f teardown | sed '1s/teardown/common_teardown/')"
+teardown() {
+	local entry
+	for entry in "${T:-/nonexistent}"/xdg/oci-mini/*/; do
+		[[ -d $entry ]] || continue
+		entry=${entry%/}
+		user_rt delete --force "${entry##*/}"
+	done
+	common_teardown
+}
+
+# reset_config: as setup has made it.
+reset_config() {
+	printf '%s\n' "$UNCHANGED" >"$BUNDLE/config.json"
+}
+
+@test "rootless: one id needs no helper, and the state is below XDG_RUNTIME_DIR" {
+	args sh -c 'id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups; echo $$; ls /dev; stat -c %t:%T /dev/null /dev/tty; : >/dev/null'
+	user_ok run --bundle "$BUNDLE" "$ID"
+	is "$(head -n 6 <<<"$OUT" | tr -s ' ')" $'0\n0\n 0 2001 1\n 0 2001 1\ndeny\n1'
+	has "$OUT" $'\n1:3\n5:0'
+	is "$(stat -c '%a %u' "$T/xdg/oci-mini")" '1700 2001'
+	is "$(ls "$T/xdg/oci-mini")" ''
+	is "$(ls "$ROOT")" ''
+}
+
+@test "rootless: without the tolerance, the cgroup itself is what cannot be made" {
+	user_refused 'make the cgroup' --rootless=false run --bundle "$BUNDLE" "$ID"
+	user_refused '"maybe" is not true, false or auto' --rootless maybe run --bundle "$BUNDLE" "$ID"
+	user_ok --rootless=true --cgroup-manager disabled run --bundle "$BUNDLE" "$ID"
+	is "$ERR" ''
+}
+
+@test "rootless: a warning, once, says that there is no cgroup; a limit is an error" {
+	user_ok run --bundle "$BUNDLE" "$ID"
+	like "$ERR" '^oci-mini: warning: the container has no cgroup, so that it cannot be limited or paused: access /sys/fs/cgroup[^ ]*: permission denied$'
+	user_ok --log "$T/xdg/log" --log-format json run --bundle "$BUNDLE" "$ID"
+	is "$ERR" ''
+	is "$(jq -r .level "$T/xdg/log")" warning
+	has "$(jq -r .msg "$T/xdg/log")" 'the container has no cgroup'
+
+	need_controller memory
+	need_controller pids
+	config '.linux.resources.memory.limit = 10000000 | .linux.resources.pids.limit = 10'
+	user_refused '/linux/resources/memory/limit: no limit can be set: access ' run --bundle "$BUNDLE" "$ID"
+	has "$ERR" '/linux/resources/pids/limit: no limit can be set: '
+	user_refused 'permission denied' --log "$T/xdg/log2" --log-format json run --bundle "$BUNDLE" "$ID"
+	is "$(jq -r .level "$T/xdg/log2")" error
+}
+
+@test "rootless: create, start, exec, ps, kill, list and delete" {
+	args sh -c 'trap "exit 7" TERM; while :; do sleep 0.1; done'
+	user_ok create --bundle "$BUNDLE" "$ID"
+	is "$OUT$ERR" ''
+	user_ok exec "$ID" id -u
+	is "$OUT" 0
+	user_ok start "$ID"
+	user_ok state "$ID"
+	is "$(jq -r .status <<<"$OUT")" running
+	local pid
+	pid=$(jq .pid <<<"$OUT")
+	is "$(awk '$1 == "Uid:" { print $2 }' "/proc/$pid/status")" 2001 "the process's user outside"
+	user_ok list --quiet
+	is "$OUT" "$ID"
+	user_ok exec "$ID" sh -c 'readlink /proc/self/ns/user; cat /proc/1/comm; echo $PPID'
+	is "$OUT" "$(readlink "/proc/$pid/ns/user")"$'\nsh\n0'
+	user_ok ps --format json "$ID"
+	has "$(jq -c . <<<"$OUT")" "[$pid"
+	user_ok ps "$ID"
+	has "$OUT" 'sleep 0.1'
+	user_refused 'cannot delete container' delete "$ID"
+	user_ok kill "$ID" TERM
+	wait_for user_stopped
+	user_ok delete "$ID"
+	user_ok list --quiet
+	is "$OUT" ''
+}
+
+user_stopped() {
+	user_rt state "$ID" && [[ $(jq -r .status <<<"$OUT") == stopped ]]
+}
+
+@test "rootless: what needs a cgroup says so" {
+	args sleep 100
+	user_ok create --bundle "$BUNDLE" "$ID"
+	user_refused 'it was created without a cgroup, and nothing else can freeze a container' pause "$ID"
+	user_refused 'it was created without a cgroup' update --memory 10m "$ID"
+	user_refused 'it was created without a cgroup, which would count for it' events --stats "$ID"
+	user_ok kill --all "$ID" KILL
+	user_ok delete --force "$ID"
+}
+
+@test "rootless: a terminal, of run and of exec" {
+	args sleep 100
+	user_ok create --bundle "$BUNDLE" "$ID"
+	as_user script -qec "$RUNTIME exec --tty $ID sh -c 'tty; test -t 0 && echo yes'" /dev/null 2>&1 </dev/null | sed 's/^^@//' >"$T/typescript"
+	has "$(tr -d '\r' <"$T/typescript")" $'/dev/pts/0\nyes'
+	user_ok delete --force "$ID"
+	args sh -c 'tty; stat -c %t:%u /dev/console'
+	config '.process.terminal = true'
+	as_user script -qec "$RUNTIME --log $T/xdg/log run --bundle $BUNDLE $ID" /dev/null 2>&1 </dev/null | sed 's/^^@//' >"$T/typescript"
+	has "$(tr -d '\r' <"$T/typescript")" $'/dev/pts/0\n88:0'
+}
+
+@test "rootless: hooks run in the runtime's and in the container's namespaces" {
+	cp -a "$SHARED/rootfs" "$BUNDLE/rootfs"
+	chown -R 2001:2001 "$BUNDLE/rootfs"
+	args cat /tmp/start
+	config '.root = {path: "rootfs"} | .hooks = {
+		createRuntime: [{path: "/bin/sh", args: ["sh", "-c", "id -u >\($o)/runtime"]}],
+		createContainer: [{path: "/bin/sh", args: ["sh", "-c", "id -u >rootfs/tmp/container; readlink /proc/self/ns/mnt >>rootfs/tmp/container"]}],
+		startContainer: [{path: "/bin/sh", args: ["sh", "-c", "id -u >/tmp/start"]}],
+		poststop: [{path: "/bin/sh", args: ["sh", "-c", "id -u >\($o)/stop"]}]}' --arg o "$T/xdg"
+	user_ok run --bundle "$BUNDLE" "$ID"
+	is "$OUT" 0
+	is "$(<"$T/xdg/runtime")" 2001
+	is "$(head -n 1 "$BUNDLE/rootfs/tmp/container")" 0
+	lacks "$(<"$BUNDLE/rootfs/tmp/container")" "$(readlink /proc/self/ns/mnt)"
+	is "$(<"$T/xdg/stop")" 2001
+	is "$(stat -c %u "$BUNDLE/rootfs/tmp/start")" 2001
+	user_ok create --bundle "$BUNDLE" "$ID"
+	rm "$BUNDLE/rootfs/tmp/start"
+	user_ok start "$ID"
+	wait_for test -s "$BUNDLE/rootfs/tmp/start"
+}
+
+@test "rootless: what is made inside belongs to the user outside" {
+	mkdir "$BUNDLE/data" "$BUNDLE/closed"
+	chown 2001:2001 "$BUNDLE/data"
+	chmod 700 "$BUNDLE/closed"
+	echo shared >"$BUNDLE/data/seen"
+	mount_add /mnt/full bind data bind
+	args sh -c 'cat /mnt/full/seen; touch /mnt/full/made; stat -c %u /mnt/full/made; touch /bin/x'
+	user_rt run --bundle "$BUNDLE" "$ID"
+	((STATUS != 0)) || fail "a file was made in a root that is read-only"
+	is "$OUT" $'shared\n0'
+	is "$(stat -c %u "$BUNDLE/data/made")" 2001
+	config '.mounts[-1].source = "closed" | .process.args = ["ls", "/mnt/full"]'
+	user_rt run --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'Permission denied'
+}
+
+@test "rootless: without a user namespace in the config, the error says what to do" {
+	config '.linux |= del(.uidMappings, .gidMappings) | .linux.namespaces |= map(select(.type != "user"))'
+	user_refused '/linux/namespaces: without a user namespace in it, only root can run this config; `oci-mini spec --rootless`' run --bundle "$BUNDLE" "$ID"
+}
+
+@test "rootless: groups that cannot be set are refused, and the caller's stay" {
+	config '.process.user.additionalGids = [0]'
+	user_refused '/process/user/additionalGids: groups cannot be set where a user without privileges maps one group alone' run --bundle "$BUNDLE" "$ID"
+	has "$ERR" /etc/subgid
+	reset_config
+	args sh -c 'grep ^Groups: /proc/self/status'
+	STATUS=0
+	OUT=$(setpriv --reuid 2001 --regid 2001 --groups 2001,2002 env XDG_RUNTIME_DIR="$T/xdg" OCI_TEST_MARK="$MARK" "$RUNTIME" --log "$T/xdg/log" run --bundle "$BUNDLE" "$ID") || STATUS=$?
+	is "$STATUS $(tr -s '\t ' ' ' <<<"$OUT")" '0 Groups: 0 65534 '
+}
+
+@test "rootless: where the state goes without XDG_RUNTIME_DIR" {
+	USER_ENV=(XDG_RUNTIME_DIR=)
+	user_refused 'no directory for the state of containers: XDG_RUNTIME_DIR is not set and /run/user/2001 is not there to be written to' run --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'or name one with --root'
+	user_refused 'XDG_RUNTIME_DIR is not set' list
+	user_ok --root "$T/xdg/own" run --bundle "$BUNDLE" "$ID"
+	user_ok features
+	[[ ! -e /run/user/2001 ]] || skip "there is a /run/user/2001 already"
+	mkdir -p /run/user/2001
+	chown 2001:2001 /run/user/2001
+	args sleep 100
+	user_ok create --bundle "$BUNDLE" "$ID"
+	local made
+	made=$(ls /run/user/2001/oci-mini) || true
+	user_ok delete --force "$ID"
+	rm -rf /run/user/2001
+	rmdir /run/user 2>/dev/null || true
+	is "$made" "$ID"
+}
+
+@test "rootless: a host that forbids user namespaces is told by the name of its switch" {
+	# The limit of a nested user namespace is its root's to set.
+	STATUS=0
+	ERR=$(as_user unshare --user --map-root-user --mount sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"' sh \
+		"$RUNTIME" --root "$T/xdg/own" run --bundle "$BUNDLE" "$ID" 2>&1) || STATUS=$?
+	is "$STATUS" 1
+	has "$ERR" 'user namespaces are switched off on this host: user.max_user_namespaces is 0; as root, set it to'
+}
+
+@test "rootless: the binary stays out of reach, whoever owns it" {
+	args sh -c 'exe=$(readlink /proc/self/exe); cat /proc/1/comm; sh -c "exec 3>>/proc/1/exe" && echo open'
+	user_rt run --bundle "$BUNDLE" "$ID"
+	is "$OUT" sh
+	# A user's own binary is sealed before anything runs.
+	cp "$RUNTIME" "$T/xdg/oci-mini-own"
+	chown 2001 "$T/xdg/oci-mini-own"
+	local sum
+	sum=$(sha256sum <"$T/xdg/oci-mini-own")
+	config '.process.args = ["/proc/self/exe", "--version"]'
+	RUNTIME=$T/xdg/oci-mini-own user_rt run --bundle "$BUNDLE" "$ID"
+	is "$(head -n 1 <<<"$OUT")" "$(<"$SHARED/version")"
+	is "$(sha256sum <"$T/xdg/oci-mini-own")" "$sum"
+	args sleep 100
+	RUNTIME=$T/xdg/oci-mini-own user_ok create --bundle "$BUNDLE" "$ID"
+	local pid
+	pid=$(jq .pid < <(user_rt state "$ID"; echo "$OUT"))
+	refute as_user sh -c "exec 3>>/proc/$pid/exe"
+}
