@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/terminal"
 )
 
 // hasTerminal says whether the process gets a pty.
@@ -132,6 +133,9 @@ func (b *birth) console(first bool) []plan.Step {
 				return nil, err
 			}
 			b.master = master
+			if b.opt.consoleSocket == "" { // the master stays here
+				return nil, terminal.SuitNewlines(master, os.Stdout)
+			}
 			return nil, b.sendConsole()
 		},
 	}, {

@@ -100,11 +100,6 @@ func Proxy(master, in, out *os.File) (*Session, error) {
 	if err := unix.SetNonblock(s.masterFd, true); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	if !term.IsTerminal(s.outFd) {
-		if err := plainNewlines(s.masterFd); err != nil {
-			return nil, err
-		}
-	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("eventfd", err)
@@ -134,15 +129,23 @@ func Proxy(master, in, out *os.File) (*Session, error) {
 	return s, nil
 }
 
-// plainNewlines stops the pty from sending a carriage return before each newline. A
-// terminal at the other end needs it; in a file or pipe it is a character too many.
-func plainNewlines(master int) error {
-	t, err := unix.IoctlGetTermios(master, unix.TCGETS)
+// SuitNewlines stops the pty from sending a carriage return before each newline, unless
+// out is a terminal, which needs it: in a file or pipe it is a character too many. It
+// is to be called before the process can write.
+func SuitNewlines(master, out *os.File) error {
+	fd, err := rawFd(out)
+	if err != nil || term.IsTerminal(fd) {
+		return err
+	}
+	if fd, err = rawFd(master); err != nil {
+		return err
+	}
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return os.NewSyscallError("ioctl TCGETS", err)
 	}
 	t.Oflag &^= unix.ONLCR
-	return os.NewSyscallError("ioctl TCSETS", unix.IoctlSetTermios(master, unix.TCSETS, t))
+	return os.NewSyscallError("ioctl TCSETS", unix.IoctlSetTermios(fd, unix.TCSETS, t))
 }
 
 // rawFd returns the descriptor of f without f.Fd's side effect on its mode.

@@ -128,10 +128,13 @@ func TestNewlines(t *testing.T) {
 			master, slave := newPty(t)
 			in, _ := newPipe(t)
 			r, w := test.out(t)
-			s := start(t, master, in, w)
+			if err := SuitNewlines(master, w); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := slave.WriteString("a\nb\n"); err != nil {
 				t.Fatal(err)
 			}
+			s := start(t, master, in, w)
 			got := make([]byte, len(test.want))
 			if _, err := io.ReadFull(r, got); err != nil || string(got) != test.want {
 				t.Errorf("%q arrived, want %q (%v)", got, test.want, err)

@@ -201,6 +201,7 @@ load helpers
 }
 
 @test "flags may follow the id, as callers of runc and crun write them" {
+	need_controller pids
 	args sleep 1000
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	ok update "$ID" --pids-limit 77
