@@ -12,11 +12,6 @@ import (
 // than not to start it.
 func unsupported(s *specs.Spec) []error {
 	var faults []error
-	refuse := func(pointer string, asked bool) {
-		if asked {
-			faults = append(faults, fmt.Errorf("%s: not supported yet", pointer))
-		}
-	}
 	if !namespacesOf(s).private(unix.CLONE_NEWNS) {
 		need := func(pointer string, asked bool) {
 			if asked {
@@ -31,7 +26,10 @@ func unsupported(s *specs.Spec) []error {
 	}
 	if l := s.Linux; l != nil {
 		for i, ns := range l.Namespaces {
-			refuse(fmt.Sprintf("/linux/namespaces/%d/path", i), ns.Path != "" && ns.Type == specs.MountNamespace)
+			if ns.Path != "" && ns.Type == specs.MountNamespace {
+				// pivot_root(2) moves the root of every process in the namespace.
+				faults = append(faults, fmt.Errorf("/linux/namespaces/%d/path: not supported yet: the container's mounts would be made among those of whoever is in the mount namespace, and their root would become the container's", i))
+			}
 		}
 	}
 	return faults

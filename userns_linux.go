@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -90,7 +89,7 @@ func (b *birth) becomeRoot() []plan.Step {
 	return []plan.Step{{
 		Field: "/linux/namespaces", By: plan.Init, Words: "become root of the user namespace",
 		Reason:   "after the maps: before, no id inside means anything",
-		Shell:    b.remark("unshare did it"),
+		Shell:    b.remark("nsenter did it"),
 		Assemble: b.takeRoot,
 	}}
 }
@@ -136,7 +135,7 @@ func (b *birth) writeIDMap(field string, kind idmap.Kind, maps []specs.LinuxIDMa
 	}
 	return plan.Step{
 		Field: field, By: plan.Runtime, Words: words, Detail: strings.Join(lines, ", "),
-		Shell: b.remark("unshare did it"),
+		Shell: b.remark("done before nsenter"),
 		Do:    func() (func() error, error) { return nil, write(b.child.Pid, ranges) },
 	}
 }
@@ -218,7 +217,7 @@ func (b *birth) borrowDevices() []plan.Step {
 	return []plan.Step{{
 		Field: "/linux/devices", By: plan.Runtime, Words: "open the host's devices",
 		Reason: "in a user namespace no device can be made",
-		Shell:  b.remark("they are bound below"),
+		Shell:  b.remark("they have their names until the root changes"),
 		Do: func() (func() error, error) {
 			for _, d := range b.borrowed {
 				if err := b.openTree(d.tree); err != nil {
@@ -245,10 +244,7 @@ func (b *birth) bindDevices() []plan.Step {
 	for _, d := range b.borrowed {
 		steps = append(steps, plan.Step{
 			Field: d.field, By: plan.Init, Words: "bind the host's " + d.file,
-			Shell: b.typed(func() []string {
-				at := inShellRoot(d.file)
-				return []string{"mkdir -p " + inShellRoot(path.Dir(d.file)), "[ -e " + at + " ] || : >" + at, "mount --bind " + plan.Quote(d.file) + " " + at}
-			}),
+			Shell: b.typed(func() []string { return shellBindDevice(d.file) }),
 			Assemble: func(a *program.Assembler) {
 				at := a.Reg()
 				b.makeInRoot(a, at, d.file, false, unix.RESOLVE_NO_SYMLINKS)

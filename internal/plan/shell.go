@@ -148,7 +148,9 @@ func (p *Plan) Script(w io.Writer) error {
 	// input, and from outside of the parentheses, for its writer is a process too.
 	// A shell stays in between, and not unshare --fork, which in util-linux 2.38
 	// fails where a first process was ended by SIGKILL.
-	start := clone.Shell[last] + " sh -c 'sh -eu /proc/self/fd/3; exit $?'"
+	// It is read, not opened by name again, for the root of a user namespace has no
+	// right to a file of the caller's.
+	start := clone.Shell[last] + ` sh -c "sh -eu -c 'eval \"\$(cat <&3)\"'; exit \$?"`
 	remark := Remark("the second shell is the first process in the new pid namespace; the first one waits for it")
 	clone.Shell = append(append([]string{"("}, clone.Shell[:last]...), remark, start, ") 3<<'"+end+"'")
 	clone.shell(&b, p.Clone)

@@ -77,7 +77,7 @@ test -c /dev/null
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
 # the second shell is the first process in the new pid namespace; the first one waits for it
-exec nsenter --pid=/proc/1234/ns/pid --net=/run/netns/web --ipc=/proc/1234/ns/ipc --uts=/proc/1234/ns/uts unshare --mount --propagation unchanged sh -c 'sh -eu /proc/self/fd/3; exit $?'
+exec nsenter --pid=/proc/1234/ns/pid --net=/run/netns/web --ipc=/proc/1234/ns/ipc --uts=/proc/1234/ns/uts unshare --mount --propagation unchanged sh -c "sh -eu -c 'eval \"\$(cat <&3)\"'; exit \$?"
 ) 3<<'CONTAINER'
 tools='setpriv env umount rmdir hostname mount prlimit'
 # Programs of the host for the time behind pivot_root. They lie in a memory file

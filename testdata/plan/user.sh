@@ -68,7 +68,7 @@ test -c /dev/null
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
 # the second shell is the first process in the new pid namespace; the first one waits for it
-exec unshare --pid --net --ipc --uts --mount --propagation unchanged --cgroup sh -c 'sh -eu /proc/self/fd/3; exit $?'
+exec unshare --pid --net --ipc --uts --mount --propagation unchanged --cgroup sh -c "sh -eu -c 'eval \"\$(cat <&3)\"'; exit \$?"
 ) 3<<'CONTAINER'
 tools='setpriv env umount rmdir hostname ip mount prlimit'
 # Programs of the host for the time behind pivot_root. They lie in a memory file

@@ -307,3 +307,23 @@ owner_running() {
 	has "$(<"$T/e")" '/mounts/0 (proc on /proc): fsmount'
 	has "$(<"$T/e")" 'hint: parts of the /proc that the runtime sees are covered'
 }
+
+@test "explain: a script for a new user namespace, and for one that is joined, does what it says" {
+	only_oci_mini explain
+	own_rootfs
+	chown -R 100000:100000 "$ROOTFS"
+	users
+	args sh -c 'id -u; cat /proc/self/uid_map; readlink /proc/self/ns/user; echo x >/dev/null; stat -c %t:%T /dev/null; hostname'
+	config '.hostname = "scripted"'
+	ok explain --format sh "$BUNDLE/" "$ID.s"
+	printf '%s\n' "$OUT" >"$T/script"
+	is "$(OCI_TEST_MARK=$MARK sh "$T/script" 2>&1 </dev/null | sed -E 's/ +/ /g; /^user:/d')" $'0\n 0 100000 65536\n1:3\nscripted'
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	pid=$(init_pid "$ID")
+	config 'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(if .type == "user" then .path = $p else . end)' --arg p "/proc/$pid/ns/user"
+	args readlink /proc/self/ns/user
+	ok explain --format sh "$BUNDLE/" "$ID.s"
+	printf '%s\n' "$OUT" >"$T/script"
+	is "$(OCI_TEST_MARK=$MARK sh "$T/script" 2>&1 </dev/null)" "$(readlink "/proc/$pid/ns/user")"
+}
