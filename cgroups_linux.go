@@ -65,7 +65,7 @@ func cgroupsOf(s *specs.Spec, id string, h *host, opt *birthOptions) (_ *cgroups
 			return nil, faults, refused
 		}
 	}
-	if h.systemd || h.initial && h.mounts {
+	if h.systemd && !h.userSystemd || h.initial && h.mounts {
 		faults = append(faults, c.devices(resources)...)
 	}
 	// Without that right no filter can be set, and none is needed: a user namespace's

@@ -257,6 +257,31 @@ unit_cgroup() {
 	[[ ! -e $ROOT/$ID ]]
 }
 
+@test "systemd: a user's container is a unit of the user's own systemd" {
+	need_systemd
+	command -v as-rootless >/dev/null || skip "no user with a session here: tests/vm/boot has one"
+	cgroup2 || skip "a user gets cgroups on cgroup v2 alone"
+	mkdir "$T/user"
+	chown rootless: "$T/user"
+	as-rootless "$RUNTIME" spec --rootless --bundle "$T/user"
+	jq --arg root "$SHARED/rootfs" '.process.terminal = false | .root.path = $root | .process.args = ["sleep", "600"]
+		| .linux.resources = {memory: {limit: 67108864}, pids: {limit: 20}}' "$T/user/config.json" >"$T/user/new"
+	mv "$T/user/new" "$T/user/config.json"
+	as_user() { as-rootless "$RUNTIME" --root "$T/user/root" --systemd-cgroup "$@" 3>&-; }
+	as_user run --detach --bundle "$T/user" "$ID"
+	unit=oci-mini-$ID.scope
+	has "$(as-rootless systemctl --user show "$unit")" MemoryMax=67108864
+	pid=$(as_user state "$ID" | jq .pid)
+	is "$(<"/proc/$pid/cgroup")" "0::/user.slice/user-1000.slice/user@1000.service/user.slice/$unit"
+	is "$(<"/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/user.slice/$unit/pids.max")" 20
+	as_user exec "$ID" true
+	as_user update --memory 33554432 "$ID"
+	as-rootless systemctl --user daemon-reload
+	has "$(as-rootless systemctl --user show "$unit")" MemoryMax=33554432
+	as_user delete --force "$ID"
+	has "$(as-rootless systemctl --user show "$unit")" LoadState=not-found
+}
+
 @test "systemd: explain shows the unit and its properties" {
 	config '.linux.resources.pids.limit = 7'
 	ok --systemd-cgroup explain "$BUNDLE/" "$ID"
