@@ -283,6 +283,7 @@ unit_cgroup() {
 }
 
 @test "systemd: explain shows the unit and its properties" {
+	need_controller pids
 	config '.linux.resources.pids.limit = 7'
 	ok --systemd-cgroup explain "$BUNDLE/" "$ID"
 	has "$OUT" "start the scope oci-mini-$ID.scope in system.slice"
