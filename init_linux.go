@@ -63,6 +63,7 @@ type birth struct {
 	explains bool
 
 	root           program.Arg // the container's root directory
+	bareProc       []string    // where the host has procfs and sysfs, for leavesHostMounts
 	rootfsFd       int         // the clone of the rootfs, as the runtime has it
 	procFd, nullFd int
 	startFd        int // listening socket of a container that waits
@@ -150,6 +151,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.borrowDevices()...)
 	p.Add(b.openHostProc()...)
 	p.Add(b.openConsoleSocket()...)
+	p.Add(b.findBareProc()...)
 	p.AddClone(b.clone())
 
 	// The first process builds its surroundings.
@@ -184,6 +186,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.moveNetDevices()...)
 	p.Add(b.joinRdt()...)
 	p.Add(b.containerHooks()...)
+	p.Add(b.detachBareProc()...)
 	p.Add(b.enterRoot()...)
 	p.Add(b.identity()...)
 	p.Add(b.sysctls()...)

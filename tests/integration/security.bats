@@ -546,3 +546,25 @@ on_terminal() {
 	is "$(grep -c 'Read-only file system' <<<"$ERR")" 6 'refused writes'
 	untouched
 }
+
+@test "without pivot_root no procfs or sysfs of the host is there that would allow a bare one" {
+	config '.process.user = {uid: 1000, gid: 1000}'
+	# The program must be able to try: a user namespace can be made inside.
+	args unshare -m -r true
+	rt run --no-pivot --bundle "$BUNDLE" "$ID"
+	((STATUS == 0)) || skip "no user namespace can be made in a container here: $ERR"
+	for kind in 'proc -p -f' 'sysfs -n'; do
+		# shellcheck disable=SC2086 # the flags are words
+		args unshare -m -r ${kind#* } sh -c "mount -t ${kind%% *} none /mnt && echo bare"
+		for how in --no-pivot --keep=false; do
+			rt run "$how" --bundle "$BUNDLE" "$ID"
+			((STATUS != 0)) || fail "$kind can be mounted with $how: $OUT"
+			lacks "$OUT" bare
+		done
+	done
+	# What the container has of its own is still there.
+	args cat /proc/self/mountinfo
+	ok run --no-pivot --bundle "$BUNDLE" "$ID"
+	has "$OUT" ' /proc '
+	nothing_left
+}
