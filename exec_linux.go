@@ -89,6 +89,25 @@ func (b *birth) openContainerRoot() plan.Step {
 	}
 }
 
+// staysBelow refuses a path of exec --cgroup that leads out of the container's cgroup: to
+// stop there, as at the root of a file system, would put the process where nobody asked.
+func staysBelow(sub string) error {
+	depth := 0
+	for name := range strings.SplitSeq(sub, "/") {
+		switch name {
+		case "", ".":
+		case "..":
+			depth--
+		default:
+			depth++
+		}
+		if depth < 0 {
+			return fmt.Errorf("--cgroup %s: leads out of the container's cgroup", sub)
+		}
+	}
+	return nil
+}
+
 // subCgroups reads the values of exec --cgroup: one PATH for every hierarchy, or any
 // number of CONTROLLER[,CONTROLLER...]:PATH for those of cgroup v1. The result is as
 // [cgroup.Cgroup.Descend] takes it.
@@ -103,7 +122,7 @@ func subCgroups(values []string) (map[string]string, error) {
 			if len(values) > 1 {
 				return nil, fmt.Errorf("--cgroup %s: beside another --cgroup it must name its controllers, as CONTROLLER:PATH", value)
 			}
-			return map[string]string{"": value}, nil
+			return map[string]string{"": value}, staysBelow(value)
 		}
 		for name := range strings.SplitSeq(names, ",") {
 			name = strings.TrimPrefix(name, "name=") // as /proc/PID/cgroup has it
@@ -114,6 +133,9 @@ func subCgroups(values []string) (map[string]string, error) {
 				return nil, fmt.Errorf("--cgroup %s: controller %s has a path already", value, name)
 			}
 			paths[name] = sub
+		}
+		if err := staysBelow(sub); err != nil {
+			return nil, err
 		}
 	}
 	return paths, nil

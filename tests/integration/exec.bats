@@ -255,20 +255,25 @@ below() {
 	running
 	below one/two
 	at=$(cgroup_of "$(init_pid "$ID")")
-	for path in one/two /one/two ../one/two /../../one//two/ one/../../one/two; do
+	for path in one/two /one/two /one//two/ one/../one/./two; do
 		ok exec --detach --cgroup "$path" --pid-file "$T/pid" "$ID" sleep 30
 		is "$(cgroup_of "$(<"$T/pid")")" "$at/one/two" "--cgroup $path"
 		kill -9 "$(<"$T/pid")"
 	done
-	for path in / .. ../.. ''; do
+	for path in / one/.. . ''; do
 		ok exec --detach --cgroup "$path" --pid-file "$T/pid" "$ID" sleep 30
 		is "$(cgroup_of "$(<"$T/pid")")" "$at" "--cgroup '$path'"
 		kill -9 "$(<"$T/pid")"
 	done
-	for path in none one/none ../../none; do
+	for path in none one/none; do
 		rt exec --cgroup "$path" "$ID" true
 		is "$STATUS" 255
 		like "$ERR" 'none.*no such file or directory'
+	done
+	for path in .. ../x /.. "../$ID/one" one/../../one/two; do
+		rt exec --cgroup "$path" "$ID" true
+		is "$STATUS" 255 "--cgroup $path"
+		has "$ERR" "--cgroup $path: leads out of the container's cgroup"
 	done
 }
 
@@ -278,7 +283,7 @@ below() {
 	running
 	below one two
 	pid=$(init_pid "$ID")
-	ok exec --detach --cgroup memory:one --cgroup devices,pids:/../two --pid-file "$T/pid" "$ID" sleep 30
+	ok exec --detach --cgroup memory:one --cgroup devices,pids:/two --pid-file "$T/pid" "$ID" sleep 30
 	exec_pid=$(<"$T/pid")
 	is "$(cgroup_of "$exec_pid" memory)" "$(cgroup_of "$pid" memory)/one"
 	is "$(cgroup_of "$exec_pid" devices)" "$(cgroup_of "$pid" devices)/two"
