@@ -8,6 +8,7 @@
 # without the terminal that bats does not have. The root file system is left out.
 example() {
 	EXAMPLE=$REPO/examples/$1
+	export BUSYBOX_MK=$REPO/examples/busybox.mk
 	rm "$BUNDLE/config.json"
 	find "$EXAMPLE" -maxdepth 1 -type f ! -name config.json -exec cp {} "$BUNDLE" \;
 	if [[ ! -e $EXAMPLE/config.template.json ]]; then
