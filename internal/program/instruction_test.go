@@ -440,9 +440,10 @@ func TestForkReap(t *testing.T) {
 // TestMountAttr makes a detached mount read-only.
 func TestMountAttr(t *testing.T) {
 	needRoot(t)
+	dir := t.TempDir()
 	o := run(t, unix.CLONE_NEWNS, func(a *Assembler) {
 		tree := a.Reg()
-		a.Call(tree, unix.SYS_OPEN_TREE, Const(unix.AT_FDCWD), a.String("/tmp"), Const(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC))
+		a.Call(tree, unix.SYS_OPEN_TREE, Const(unix.AT_FDCWD), a.String(dir), Const(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC))
 		a.Call(Discard, unix.SYS_MOUNT_SETATTR, tree.Arg(), a.String(""), Const(unix.AT_EMPTY_PATH),
 			a.MountAttr(unix.MOUNT_ATTR_RDONLY, 0, 0, 0), MountAttrSize)
 		a.Call(Discard, unix.SYS_MKDIRAT, tree.Arg(), a.String("x"), Const(0o700)).Note("x")

@@ -61,7 +61,8 @@ bye() {
 	sees '/dev/pts/0'
 	sees '24 80'
 	tmux resize-window -t 0 -x 100 -y 30
-	type_keys 'stty size' Enter
+	# The signal may come later than the keys.
+	type_keys 'until stty size | grep "30 100"; do sleep 0.05; done' Enter
 	sees '30 100'
 	# While a program runs, too.
 	type_keys 'until stty size | grep "20 90"; do sleep 0.05; done' Enter
