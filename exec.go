@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/rawfile"
 	"github.com/oci-mini/oci-mini/internal/seal"
 	"github.com/oci-mini/oci-mini/internal/state"
 	"github.com/oci-mini/oci-mini/internal/terminal"
@@ -238,7 +239,7 @@ func hookSpec(dir *state.Dir) (*specs.Spec, error) {
 // with what the flags change.
 func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) {
 	if file := c.String("process"); file != "" {
-		data, err := os.ReadFile(file)
+		data, err := rawfile.Read(file)
 		if err != nil {
 			return nil, fmt.Errorf("--process: %w", err)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/cgroup"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // execPlan is the birth of another process in a container: the surroundings are
@@ -176,7 +176,7 @@ func (b *birth) openContainerCgroup(subs map[string]string) []plan.Step {
 
 // execDirs follows the first process into a sub-cgroup, on v2.
 func (b *birth) execDirs(dirs []string) []string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", b.dir.Record.Init.Pid))
+	text, err := rawfile.Read(fmt.Sprintf("/proc/%d/cgroup", b.dir.Record.Init.Pid))
 	if err != nil {
 		return dirs
 	}

@@ -36,13 +36,10 @@ func supported() features.Features {
 		Hooks:         hookKinds(),
 		MountOptions:  mountopt.Names(),
 		Linux: &features.Linux{
-			Namespaces:   kinds,
-			Capabilities: capability.Names(),
-			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
-			Seccomp: &features.Seccomp{
-				Enabled: &yes, Actions: seccompNames(seccomp.Actions()), Operators: seccompNames(seccomp.Operators()),
-				Archs: seccompNames(seccomp.Arches()), KnownFlags: seccompNames(seccomp.Flags()), SupportedFlags: seccompNames(seccomp.Flags()),
-			},
+			Namespaces:      kinds,
+			Capabilities:    capability.Names(),
+			Cgroup:          &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
+			Seccomp:         seccomp.Features(),
 			Apparmor:        &features.Apparmor{Enabled: &yes},
 			Selinux:         &features.Selinux{Enabled: &yes},
 			IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
@@ -56,13 +53,4 @@ func supported() features.Features {
 			"io.github.oci-mini.commit":  commit,
 		},
 	}
-}
-
-// seccompNames are the names of one of package seccomp's vocabularies.
-func seccompNames[T ~string](list []T) []string {
-	names := make([]string, len(list))
-	for i, name := range list {
-		names[i] = string(name)
-	}
-	return names
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -74,18 +73,10 @@ func kernelMounts(mountinfo, rootfs string) []string {
 		if kind, _, _ := strings.Cut(of, " "); !found || len(f) < 5 || kind != "proc" && kind != "sysfs" {
 			continue
 		}
-		if at := unescapeOctal(f[4]); at != rootfs && !strings.HasPrefix(at, rootfs+"/") {
+		if at := unescape(f[4]); at != rootfs && !strings.HasPrefix(at, rootfs+"/") {
 			list = append(list, at)
 		}
 	}
 	slices.Reverse(list)
 	return list
-}
-
-// unescapeOctal undoes what a mountinfo writes for blanks and backslashes: \040.
-func unescapeOctal(s string) string {
-	for _, c := range []byte{' ', '\t', '\n', '\\'} {
-		s = strings.ReplaceAll(s, fmt.Sprintf("\\%03o", c), string(c))
-	}
-	return s
 }
