@@ -112,6 +112,12 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if s.Process, err = execProcess(c, s.Process); err != nil {
 		return 0, err
 	}
+	if s.Linux != nil && s.Linux.Seccomp != nil {
+		// An older version may have accepted what this one refuses.
+		if err := spec.ValidateSeccomp(s.Linux.Seccomp); err != nil {
+			return 0, err
+		}
+	}
 	detach := c.Bool("detach")
 	if err := checkTerminal(s, detach, c.String("console-socket")); err != nil {
 		return 0, err

@@ -64,6 +64,16 @@ func ValidateProcess(p *specs.Process) error {
 	return c.result()
 }
 
+// ValidateSeccomp judges a profile by itself, such as that of a container which an
+// exec joins, as [Validate] does. The pointers of its faults are those of the document.
+func ValidateSeccomp(s *specs.LinuxSeccomp) error {
+	var c checker
+	linux := (*pointer)(nil).field("linux")
+	at := linux.field("seccomp")
+	c.seccomp(&at, s)
+	return c.result()
+}
+
 // ValidateResources judges resources by themselves, such as those of an update,
 // as [Validate] does. The pointers of its faults start at the resources.
 func ValidateResources(r *specs.LinuxResources) error {

@@ -354,6 +354,15 @@ func TestValidateSeccomp(t *testing.T) {
 			one(`/linux/seccomp/syscalls/3/action: must be one of ` + actions + `, is "x"`)},
 		{"errno", rule(func(r *specs.LinuxSyscall) { r.ErrnoRet = ptr(uint(1)) }),
 			one(`/linux/seccomp/syscalls/3/errnoRet: must be set with SCMP_ACT_ERRNO and SCMP_ACT_TRACE alone, not with SCMP_ACT_ALLOW`)},
+		{"default to the agent", func(s *specs.Spec) {
+			s.Linux.Seccomp.DefaultAction, s.Linux.Seccomp.DefaultErrnoRet = specs.ActNotify, nil
+		},
+			one(`/linux/seccomp/defaultAction: must not be SCMP_ACT_NOTIFY: a process whose agent is late or gone could not even write that it is, and runc refuses it too`)},
+		{"write to the agent", rule(func(r *specs.LinuxSyscall) { r.Action, r.Names = specs.ActNotify, []string{"writev", "write"} }),
+			one(`/linux/seccomp/syscalls/3/action: must not be SCMP_ACT_NOTIFY for write: a process whose agent is late or gone could not even write that it is, and runc refuses it too`)},
+		{"others to the agent", rule(func(r *specs.LinuxSyscall) {
+			r.Action, r.Names = specs.ActNotify, []string{"read", "writev", "pwrite64"}
+		}), nil},
 		{"trace high", rule(func(r *specs.LinuxSyscall) { r.Action, r.ErrnoRet = specs.ActTrace, ptr(uint(65536)) }),
 			one(`/linux/seccomp/syscalls/3/errnoRet: must be at most 65535, is 65536`)},
 		{"args", rule(func(r *specs.LinuxSyscall) { r.Args[0].Index, r.Args[0].Op = 6, "EQ" }), []string{

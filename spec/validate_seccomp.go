@@ -6,11 +6,19 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
+// whyNoNotify says why no agent may decide about write(2), conditions or not, and
+// therefore not about all calls either. runc refuses both, so that a profile which has
+// one of them would work with some runtimes only.
+const whyNoNotify = "a process whose agent is late or gone could not even write that it is, and runc refuses it too"
+
 // seccomp checks a profile. Names of system calls are not judged: one that the
 // kernel or this program does not know is ignored, so that a profile serves
 // kernels old and new.
 func (c *checker) seccomp(at *pointer, s *specs.LinuxSeccomp) {
 	c.oneOf(at.field("defaultAction"), string(s.DefaultAction), SeccompActions)
+	if s.DefaultAction == specs.ActNotify {
+		c.bad(at.field("defaultAction"), "must not be %s: %s", specs.ActNotify, whyNoNotify)
+	}
 	c.errnoRet(at.field("defaultErrnoRet"), s.DefaultErrnoRet, s.DefaultAction)
 	list := at.field("architectures")
 	for i, arch := range s.Architectures {
@@ -42,6 +50,9 @@ func (c *checker) seccompRule(at *pointer, rule *specs.LinuxSyscall) {
 		}
 	}
 	c.oneOf(at.field("action"), string(rule.Action), SeccompActions)
+	if rule.Action == specs.ActNotify && slices.Contains(rule.Names, "write") {
+		c.bad(at.field("action"), "must not be %s for write: %s", specs.ActNotify, whyNoNotify)
+	}
 	c.errnoRet(at.field("errnoRet"), rule.ErrnoRet, rule.Action)
 	args := at.field("args")
 	for i := range rule.Args {

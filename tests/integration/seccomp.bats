@@ -316,9 +316,10 @@ seccompFd the metadata $ID running $BUNDLE false"
 
 @test "agent: no deadlock, whatever calls are its to decide about" {
 	agent answer
-	for calls in 'read write' 'futex close' 'sendto sendmsg recvmsg connect' 'prctl capset seccomp' 'execve exit_group' ''; do
+	for calls in 'read writev' 'futex close' 'sendto sendmsg recvmsg connect' 'prctl capset seccomp' 'execve exit_group' \
+		'execve brk mmap mprotect arch_prctl set_tid_address openat open read fstat close getuid wait4 rt_sigprocmask exit_group'; do
 		# shellcheck disable=SC2086 # a list of words
-		if [[ $calls ]]; then notifies SCMP_ACT_ALLOW $calls; else notifies SCMP_ACT_NOTIFY; fi
+		notifies SCMP_ACT_ALLOW $calls
 		for nnp in true false; do
 			config '.process.noNewPrivileges = $n | .process.args = ["true"]' --argjson n "$nnp"
 			RT_TIMEOUT=20 ok run --bundle "$BUNDLE" "$ID"
@@ -330,6 +331,41 @@ seccompFd the metadata $ID running $BUNDLE false"
 		done
 	done
 	[[ ! $(uname -m) == x86_64 ]] || grep -qx 59 "$T/calls" # execve
+}
+
+@test "agent: NOTIFY for write, or for all calls, is refused by run, create, exec and explain, for any other call it is not" {
+	own_rootfs
+	agent answer
+	args touch /ran
+	local why='a process whose agent is late or gone could not even write that it is, and runc refuses it too'
+	notifies SCMP_ACT_ALLOW mkdir write
+	local rule="/linux/seccomp/syscalls/0/action: must not be SCMP_ACT_NOTIFY for write: $why"
+	for verb in run create; do
+		refused "$rule" "$verb" --bundle "$BUNDLE" "$ID"
+	done
+	refused "$rule" explain "$BUNDLE"
+	refused "$rule" explain --seccomp "$BUNDLE"
+	# Conditions, or another entry of the call, make no difference.
+	config '.linux.seccomp.syscalls = [{names: ["write"], action: "SCMP_ACT_ALLOW"},
+		{names: ["write"], action: "SCMP_ACT_NOTIFY", args: [{index: 0, value: 9, op: "SCMP_CMP_EQ"}]}]'
+	refused "/linux/seccomp/syscalls/1/action: must not be SCMP_ACT_NOTIFY for write: $why" run --bundle "$BUNDLE" "$ID"
+	notifies SCMP_ACT_NOTIFY
+	for verb in run create; do
+		refused "/linux/seccomp/defaultAction: must not be SCMP_ACT_NOTIFY: $why" "$verb" --bundle "$BUNDLE" "$ID"
+	done
+	[[ ! -e $ROOTFS/ran && ! -e $T/documents && ! -e $ROOT/$ID ]]
+	# exec: where the config of the container says so, as an older version might have taken it.
+	notifies SCMP_ACT_ALLOW mkdir
+	args sleep 60
+	ok create --bundle "$BUNDLE" "$ID"
+	ok start "$ID"
+	cp "$ROOT/$ID/config.json" "$T/kept.json"
+	jq '.linux.seccomp.syscalls[0].names += ["write"]' "$T/kept.json" >"$ROOT/$ID/config.json"
+	refused "$rule" exec "$ID" touch /ran
+	[[ ! -e $ROOTFS/ran ]]
+	jq '.linux.seccomp.syscalls[0].names += ["writev", "pwrite64", "read", "close"]' "$T/kept.json" >"$ROOT/$ID/config.json"
+	ok exec "$ID" touch /ran
+	[[ -e $ROOTFS/ran ]]
 }
 
 @test "agent: one that dies at once makes its calls fail, and nobody waits" {
