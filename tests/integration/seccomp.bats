@@ -361,7 +361,9 @@ seccompFd the metadata $ID running $BUNDLE false"
 	ok start "$ID"
 	cp "$ROOT/$ID/config.json" "$T/kept.json"
 	jq '.linux.seccomp.syscalls[0].names += ["write"]' "$T/kept.json" >"$ROOT/$ID/config.json"
-	refused "$rule" exec "$ID" touch /ran
+	rt exec "$ID" touch /ran
+	is "$STATUS" 255
+	has "$ERR" "$rule"
 	[[ ! -e $ROOTFS/ran ]]
 	jq '.linux.seccomp.syscalls[0].names += ["writev", "pwrite64", "read", "close"]' "$T/kept.json" >"$ROOT/$ID/config.json"
 	ok exec "$ID" touch /ran
