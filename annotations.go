@@ -14,13 +14,14 @@ const (
 	annotationKeepGroups    = "run.oci.keep_original_groups" // the caller's groups instead of the config's
 	annotationPidfdReceiver = "run.oci.pidfd_receiver"       // socket that gets the first process's pidfd
 	annotationAgent         = "run.oci.seccomp.receiver"     // socket of the seccomp agent
+	annotationDelegate      = "run.oci.delegate-cgroup"      // cgroup below the container's that its process gets
 )
 
 // honouredAnnotations are all of them, for features: who lets others write
 // annotations must know which reach the host.
 var honouredAnnotations = []string{
 	annotationContextType, annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationPidfdReceiver,
-	annotationAgent,
+	annotationAgent, annotationDelegate,
 	systemdProperty,
 }
 

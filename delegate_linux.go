@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -30,36 +32,104 @@ func (b *birth) delegateCgroup(before bool) []plan.Step {
 	if !b.delegates() || before == (b.usersByPath() >= 0) {
 		return nil
 	}
-	user := b.spec.Process.User.UID
-	uid := func() uint32 {
-		if !b.inUsers() {
-			return user
-		}
-		id, _ := outside(user, b.uids) // that it is mapped has been checked
-		return id
-	}
-	words := fmt.Sprintf("give the cgroup to user %d of the container", user)
+	words := fmt.Sprintf("give the cgroup to user %d of the container", b.spec.Process.User.UID)
 	if before {
-		if uid() == uint32(b.host.euid) {
+		if b.cgroupOwner() == b.host.euid {
 			return nil // whose it is already
 		}
-		words = fmt.Sprintf("give the cgroup to user %d, who is %d in the container", uid(), user)
+		words = fmt.Sprintf("give the cgroup to user %d, who is %d in the container", b.cgroupOwner(), b.spec.Process.User.UID)
 	}
 	return []plan.Step{{
 		Field: "/process/user/uid", By: plan.Runtime, Words: words,
 		Reason: "it has a cgroup namespace of its own and may write to its cgroup mount: it may divide what it has",
 		Detail: "the directory, and the files in it that " + cgroup.DelegateFile + " lists",
-		Shell: b.typed(func() []string {
-			dir := plan.Quote(b.cgroups.dirs[0].Path)
-			return []string{
-				fmt.Sprintf("chown %d %s", uid(), dir),
-				"for file in $(cat " + cgroup.DelegateFile + " || echo cgroup.procs cgroup.subtree_control cgroup.threads); do",
-				fmt.Sprintf("\t[ ! -e %s/\"$file\" ] || chown %d %s/\"$file\"", dir, uid(), dir),
-				"done",
-			}
-		}),
+		Shell:  b.typed(func() []string { return shellGive(b.cgroupOwner(), b.cgroups.dirs[0].Path) }),
 		Do: func() (func() error, error) {
-			return nil, b.cgroup.Give(int(uid()), cgroup.Delegated(cgroup.DelegateFile))
+			return nil, b.cgroup.Give(b.cgroupOwner(), cgroup.Delegated(cgroup.DelegateFile))
 		},
 	}}
+}
+
+// cgroupOwner is the id that the container's user has outside.
+func (b *birth) cgroupOwner() int {
+	var user uint32
+	if b.spec.Process != nil {
+		user = b.spec.Process.User.UID
+	}
+	if !b.inUsers() {
+		return int(user)
+	}
+	id, _ := outside(user, b.uids) // that it is mapped has been checked
+	return int(id)
+}
+
+// subCgroup is the cgroup below the container's that the config asks for, as a path that
+// begins there, or "".
+func (b *birth) subCgroup() string {
+	return strings.Trim(path.Clean("/"+b.spec.Annotations[annotationDelegate]), "/")
+}
+
+// checkSubCgroup refuses a cgroup for the container to manage that cannot be had, or be
+// had safely: what a process may do with one of version 1 was never bounded (cgroups(7),
+// "Cgroups delegation").
+func (b *birth) checkSubCgroup() error {
+	name := b.spec.Annotations[annotationDelegate]
+	if name == "" || b.opt.pid != 0 { // an exec goes where the container is
+		return nil
+	}
+	fault := func(format string, args ...any) error {
+		return fmt.Errorf("/annotations/"+annotationDelegate+": "+format, args...)
+	}
+	switch {
+	case slices.Contains(strings.Split(name, "/"), "..") || b.subCgroup() == "":
+		return fault("must be a path below the container's cgroup, such as payload, is %q", name)
+	case b.noCgroup != nil:
+		return fault("the container has no cgroup: %w", b.noCgroup)
+	case b.cgroups == nil:
+		return fault("the container has no cgroup")
+	case b.cgroups.mode != cgroup.Unified:
+		return fault("takes a host with cgroup2 alone; a cgroup of version 1 cannot be given away safely")
+	}
+	return nil
+}
+
+// enterSubCgroup makes the cgroup that the container's process manages by itself. Its
+// limits are those of the container's cgroup, which stays the runtime's.
+func (b *birth) enterSubCgroup() []plan.Step {
+	name := b.subCgroup()
+	if name == "" {
+		return nil
+	}
+	return []plan.Step{{
+		Field: "/annotations/" + annotationDelegate, By: plan.Runtime, Name: name,
+		Words:  fmt.Sprintf("make the cgroup %s below the container's, move the process there, and give it to the container's user", name),
+		Reason: "no earlier: the root of the cgroup namespace is the container's cgroup; no later: the limits stay above it",
+		Detail: "the container's cgroup passes on all controllers that it has",
+		Shell:  b.typed(func() []string { return b.shellEnterSub(name) }),
+		Do: func() (func() error, error) {
+			sub, err := b.cgroup.Below(name)
+			if err != nil {
+				return nil, err
+			}
+			b.entered = sub
+			if err := sub.Join(b.child.Pid); err != nil {
+				return nil, err
+			}
+			if err := b.cgroup.PassOn(name); err != nil {
+				return nil, err
+			}
+			if b.cgroupOwner() == b.host.euid {
+				return nil, nil // whose it is already
+			}
+			return nil, sub.Give(b.cgroupOwner(), cgroup.Delegated(cgroup.DelegateFile))
+		},
+	}}
+}
+
+// home is the version 2 directory that the container's processes are born in, or -1.
+func (b *birth) home() int {
+	if b.entered != nil {
+		return b.entered.UnifiedFd()
+	}
+	return b.cgroup.UnifiedFd()
 }

@@ -107,7 +107,7 @@ func (b *birth) namespacesOfInit(pidfd int) *hooks.Namespaces {
 		}
 	}}
 	if b.cgroup != nil {
-		in.Clone = &program.Options{CgroupFd: b.cgroup.UnifiedFd(), Prepare: b.enterCgroup, Restore: b.leaveCgroup}
+		in.Clone = &program.Options{CgroupFd: b.home(), Prepare: b.enterCgroup, Restore: b.leaveCgroup}
 	}
 	return in
 }

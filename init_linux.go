@@ -77,6 +77,7 @@ type birth struct {
 	containerFd    int    // pidfd of the container that exec joins
 	containerRoot  int    // its root directory, if that is a chroot
 	cgroup         *cgroup.Cgroup
+	entered        *cgroup.Cgroup // below that, where the first process is; nil: in it
 	threadBack     func() error
 	cloneOn        unix.CPUSetDynamic // CPUs for the clone of an exec, nil: any
 	affinityBack   unix.CPUSetDynamic // those of the thread that clones
@@ -118,6 +119,9 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 		faults = append(faults, err)
 	}
 	if err := b.netDevicesNeed(); err != nil {
+		faults = append(faults, err)
+	}
+	if err := b.checkSubCgroup(); err != nil {
 		faults = append(faults, err)
 	}
 	faults = append(faults, b.checkLabels()...)
@@ -174,6 +178,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.enterPids()...)
 	p.Add(b.joinNamespaces()...)
 	p.Add(b.newCgroupNamespace()...)
+	p.Add(b.enterSubCgroup()...)
 	p.Add(b.session())
 	p.Add(b.keyring()...)
 	p.Add(b.attachRoot()...)

@@ -221,6 +221,12 @@ var planCases = []planCase{
 			}
 		}
 	}},
+	{name: "delegated-sub-cgroup", layout: unified, edit: func(s *specs.Spec) {
+		mapUsers(s)
+		s.Process.User.UID = 7
+		s.Annotations = map[string]string{"run.oci.delegate-cgroup": "payload/one"}
+		s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/hook"}}}
+	}},
 	{name: "time-namespace", layout: unified, edit: func(s *specs.Spec) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 86400, Nanosecs: 5}, "boottime": {Secs: -3}}

@@ -111,6 +111,45 @@ func (c *cgroups) shellDeviceFilter() []string {
 	return lines
 }
 
+// shellGive gives a cgroup to a user.
+func shellGive(uid int, dir string) []string {
+	dir = plan.Quote(dir)
+	return []string{
+		fmt.Sprintf("chown %d %s", uid, dir),
+		"for file in $(cat " + cgroup.DelegateFile + " || echo cgroup.procs cgroup.subtree_control cgroup.threads); do",
+		fmt.Sprintf("\t[ ! -e %s/\"$file\" ] || chown %d %s/\"$file\"", dir, uid, dir),
+		"done",
+	}
+}
+
+// shellOpenSub makes the cgroup below the container's while the script has the host's
+// rights, and keeps the way into it open.
+func (b *birth) shellOpenSub() []string {
+	name := b.subCgroup()
+	if name == "" {
+		return nil
+	}
+	dir := path.Join(b.cgroups.dirs[0].Path, name)
+	lines := []string{plan.Command("mkdir", "-p", dir)}
+	if uid := b.cgroupOwner(); uid != b.host.euid {
+		lines = append(lines, shellGive(uid, dir)...)
+	}
+	return append(lines, "exec 5>"+plan.Quote(dir+"/cgroup.procs"))
+}
+
+// shellEnterSub goes there. Passing on controllers takes a cgroup without processes, and
+// rights that a user namespace takes away.
+func (b *birth) shellEnterSub(name string) []string {
+	lines := []string{"echo 0 >&5", "exec 5>&-"}
+	at := b.cgroups.dirs[0].Path
+	for level := range strings.SplitSeq(name, "/") {
+		dir := plan.Quote(at)
+		lines = append(lines, fmt.Sprintf("for name in $(cat %s/cgroup.controllers); do { echo +$name >%[1]s/cgroup.subtree_control; } 2>/dev/null || :; done", dir))
+		at = path.Join(at, level)
+	}
+	return lines
+}
+
 // shellMountCgroup does what mountCgroup does.
 func (b *birth) shellMountCgroup(m *mount, plain []string) []string {
 	at := inShellRoot(m.dest)

@@ -66,6 +66,7 @@ func (b *birth) shellClone() []string {
 				lines = append(lines, "exec 4>"+plan.Quote(c.shellFile(w)))
 			}
 		}
+		lines = append(lines, b.shellOpenSub()...)
 		if c.scope == nil {
 			lines = append(lines, plan.Remark("0 is the process that writes"))
 		}

@@ -112,3 +112,103 @@ belongs() {
 	running "$ID.c"
 	belongs 0
 }
+
+# sub NAME: asks for a cgroup of that name below the container's.
+sub() {
+	config '.annotations["run.oci.delegate-cgroup"] = $n' --arg n "$1"
+}
+
+# running_in NAME ID: running, and the process is in NAME below the container's cgroup,
+# which is in ABOVE.
+running_in() {
+	running "$2" || return 1
+	ABOVE=${DIR%"/$1"}
+	[[ $ABOVE != "$DIR" ]] || fail "the process is in $DIR, should be in $1 below the container's cgroup" || return 1
+	has "${ABOVE##*/}" "$2"
+}
+
+@test "run.oci.delegate-cgroup: the process and every exec are in it, below the root of their cgroup namespace" {
+	need_v2
+	only_oci_mini 'the cgroup is always below the one of cgroupsPath'
+	writable
+	sub /payload
+	running_in payload "$ID"
+	is "$(<"$ABOVE/cgroup.subtree_control")" "$(<"$ABOVE/cgroup.controllers")" 'what is passed on'
+	ok exec "$ID" cat /proc/self/cgroup
+	has "$OUT" 0::/payload
+	# It divides what it has, and exec follows.
+	ok exec "$ID" sh -c 'cd /sys/fs/cgroup/payload && mkdir one && echo 1 >one/cgroup.procs && echo $$ >one/cgroup.procs'
+	ok exec "$ID" cat /proc/self/cgroup
+	has "$OUT" 0::/payload/one
+	# What means the container means all of it.
+	ok ps --format json "$ID"
+	is "$(jq length <<<"$OUT")" 1
+	ok pause "$ID"
+	is "$(<"$ABOVE/cgroup.freeze")" 1
+	wait_for grep -q 'frozen 1' "$DIR/cgroup.events"
+	ok resume "$ID"
+	silent kill "$ID" KILL
+	wait_for status_is "$ID" stopped
+	silent delete "$ID"
+	[[ ! -e $ABOVE ]]
+}
+
+@test "run.oci.delegate-cgroup: it is the user's, the limits above are not" {
+	need_v2
+	sub payload/deep
+	users
+	config '.process.user = {uid: 7, gid: 7}'
+	running_in payload/deep "$ID"
+	belongs 100007
+	for dir in "$ABOVE" "$ABOVE/payload"; do
+		is "$(stat -c %u "$dir" "$dir/cgroup.procs" "$dir/cgroup.subtree_control" | sort -u)" 0 "$dir"
+	done
+	if grep -qw hugetlb "$ABOVE/cgroup.controllers"; then
+		size=$(cd "$ABOVE" && echo hugetlb.*.max | cut -d. -f2)
+		rt_stdin update --resources - "$ID" <<<"{\"hugepageLimits\": [{\"pageSize\": \"$size\", \"limit\": 0}]}"
+		is "$STATUS" 0
+		is "$(<"$ABOVE/hugetlb.$size.max")" 0
+		refute grep -qx 0 "$DIR/hugetlb.$size.max"
+	fi
+}
+
+@test "run.oci.delegate-cgroup: hooks of startContainer run in it, by run and by start" {
+	need_v2
+	sub payload
+	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "grep ^0: /proc/self/cgroup >>/dev/shm/seen"]}]'
+	inside_ok 'cat /dev/shm/seen'
+	is "$OUT" 0::/payload
+	args sh -c 'cat /dev/shm/seen; sleep 60'
+	"$RUNTIME" --root "$ROOT" "${MANAGER[@]}" create --bundle "$BUNDLE" "$ID" >"$T/created" 2>&1 3>&- </dev/null
+	ok start "$ID"
+	wait_for grep -qx 0::/payload "$T/created"
+	ok delete --force "$ID"
+	# Without a cgroup namespace the path is the host's.
+	config '.linux.namespaces |= map(select(.type != "cgroup")) | del(.hooks)'
+	inside_ok 'grep ^0: /proc/self/cgroup'
+	like "$OUT" '/payload$'
+	nothing_left
+}
+
+@test "run.oci.delegate-cgroup: what cannot be had is refused, and a failed create leaves nothing" {
+	only_oci_mini 'the words of the refusals'
+	for name in .. a/../b / ./.; do
+		sub "$name"
+		refused '/annotations/run.oci.delegate-cgroup: ' create --bundle "$BUNDLE" "$ID"
+		has "$ERR" "must be a path below the container's cgroup"
+	done
+	sub payload
+	refused "/annotations/run.oci.delegate-cgroup: the container has no cgroup" --cgroup-manager disabled create --bundle "$BUNDLE" "$ID"
+	if ! cgroup2; then
+		refused '/annotations/run.oci.delegate-cgroup: takes a host with cgroup2 alone' create --bundle "$BUNDLE" "$ID"
+	else
+		config '.process.args = ["/missing"]'
+		refused missing create --bundle "$BUNDLE" "$ID"
+		sub cgroup.procs
+		args true
+		refused '/annotations/run.oci.delegate-cgroup' run --bundle "$BUNDLE" "$ID"
+	fi
+	nothing_left
+	sub ''
+	inside_ok true
+}
