@@ -140,7 +140,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 
 // plan is the order of a container's birth.
 func (b *birth) plan() *plan.Plan {
-	p := &plan.Plan{}
+	p := &plan.Plan{Caller: b.shellCaller()}
 
 	// The runtime opens and makes what only it can.
 	p.Add(b.reachAgent()...)

@@ -80,7 +80,7 @@ func (b *birth) shellClone() []string {
 	join, words := []string{"nsenter"}, []string{"unshare"}
 	for _, ns := range b.ns.list {
 		if ns.Type == specs.UserNamespace && ns.Path == "" {
-			continue // joined below: unshare(1) cannot wait for its mappings
+			continue // see shellUsers
 		}
 		if ns.Path != "" {
 			join = append(join, "--"+shellNamespace(ns.Type)+"="+ns.Path)
@@ -98,31 +98,14 @@ func (b *birth) shellClone() []string {
 			}
 		}
 	}
-	switch command := plan.Command(words...); {
+	switch {
 	case b.ownUsers():
-		lines = append(lines, b.shellUsers()...)
-		return append(lines, "exec "+plan.Command(join...)+" --user=/proc/$users/ns/user "+command)
+		return append(lines, b.shellUsers(join, words)...)
 	case len(join) > 1:
 		return append(lines, "exec "+plan.Command(append(join, words...)...))
 	default:
-		return append(lines, "exec "+command)
+		return append(lines, "exec "+plan.Command(words...))
 	}
-}
-
-// shellUsers makes a user namespace with its mappings, by a process that holds it until
-// the container is in it.
-func (b *birth) shellUsers() []string {
-	lines := []string{
-		"unshare --user sleep 10 & users=$!",
-		`while [ "$(readlink /proc/$users/ns/user)" = "$(readlink /proc/self/ns/user)" ]; do sleep 0.1; done`,
-	}
-	for _, f := range []struct {
-		name string
-		maps []specs.LinuxIDMapping
-	}{{"uid_map", b.uids}, {"gid_map", b.gids}} {
-		lines = append(lines, "echo '"+strings.TrimSuffix(mappingLines(f.maps), "\n")+"' >/proc/$users/"+f.name)
-	}
-	return lines
 }
 
 // shellNamespace is the option of unshare(1) and nsenter(1) for a kind.

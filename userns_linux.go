@@ -64,7 +64,7 @@ func (b *birth) mapUsers() []plan.Step {
 		steps = append(steps, plan.Step{
 			By: plan.Init, Words: "allow the runtime's user to write the maps",
 			Reason:   "the files of a process whose binary the user may execute but not read belong to root",
-			Shell:    b.remark("unshare writes its own"),
+			Shell:    b.remark("the shell's own processes are"),
 			Assemble: func(a *program.Assembler) { show(a) },
 		})
 	}
@@ -74,7 +74,7 @@ func (b *birth) mapUsers() []plan.Step {
 		steps = append(steps, plan.Step{
 			Field: "/linux/gidMappings", By: plan.Runtime, Words: "give up setgroups in the user namespace",
 			Reason: "without privileges, no group can be mapped before",
-			Shell:  b.remark("unshare did it"),
+			Shell:  b.remark("done with the map"),
 			Do:     func() (func() error, error) { return nil, idmap.DenyGroups(b.child.Pid) },
 		})
 	}
@@ -89,7 +89,7 @@ func (b *birth) becomeRoot() []plan.Step {
 	return []plan.Step{{
 		Field: "/linux/namespaces", By: plan.Init, Words: "become root of the user namespace",
 		Reason:   "after the maps: before, no id inside means anything",
-		Shell:    b.remark("nsenter did it"),
+		Shell:    b.remark(b.shellUserCommand() + " did it"),
 		Assemble: b.takeRoot,
 	}}
 }
@@ -135,7 +135,7 @@ func (b *birth) writeIDMap(field string, kind idmap.Kind, maps []specs.LinuxIDMa
 	}
 	return plan.Step{
 		Field: field, By: plan.Runtime, Words: words, Detail: strings.Join(lines, ", "),
-		Shell: b.remark("done before nsenter"),
+		Shell: b.remark(b.shellMapped()),
 		Do:    func() (func() error, error) { return nil, write(b.child.Pid, ranges) },
 	}
 }

@@ -58,6 +58,8 @@ type Plan struct {
 	// Clone is the index of the step that creates the first process. Runtime
 	// steps before it happen first; one after it happens while init waits for it.
 	Clone int `json:"clone"`
+	// Caller is whom [Plan.Script] is for, such as "root".
+	Caller string `json:"-"`
 }
 
 // Add appends steps.

@@ -67,7 +67,7 @@ func oneComment(text string) string { return strings.ReplaceAll(text, "\n", "\n#
 // shellHead is what the script begins with.
 const shellHead = `#!/bin/sh
 # The container as the commands that a person would type, by oci-mini explain.
-# Run it as root. It stays until the container ends, and removes its cgroups.
+# Run it as %s. It stays until the container ends, and removes its cgroups.
 #
 # What the runtime does and a shell cannot do in the same way:
 # - A shell goes by names. The runtime makes every mount detached and attaches it
@@ -132,7 +132,8 @@ func (p *Plan) Script(w io.Writer) error {
 	}
 
 	var b strings.Builder
-	b.WriteString(shellHead + "set -eu\numask 022\nPATH=$PATH:/usr/sbin:/sbin\nexport PATH\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n")
+	fmt.Fprintf(&b, shellHead, p.Caller)
+	b.WriteString("set -eu\numask 022\nPATH=$PATH:/usr/sbin:/sbin\nexport PATH\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n")
 	b.WriteString(outer.String())
 
 	clone := p.Steps[p.Clone]

@@ -67,12 +67,14 @@ test -c /dev/null
 (
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
-unshare --user sleep 10 & users=$!
-while [ "$(readlink /proc/$users/ns/user)" = "$(readlink /proc/self/ns/user)" ]; do sleep 0.1; done
+unshare --user sleep 60 & users=$!
+trap 'kill $users' EXIT
+# a process that does not show its namespaces is not ready either
+until ns=$(readlink /proc/$users/ns/user) && [ "$ns" != "$(readlink /proc/self/ns/user)" ]; do kill -0 $users && sleep 0.1; done
 echo '0 100000 65536' >/proc/$users/uid_map
 echo '0 100000 65536' >/proc/$users/gid_map
 # the second shell is the first process in the new pid namespace; the first one waits for it
-exec nsenter --user=/proc/$users/ns/user unshare --pid --net --ipc --uts --mount --propagation unchanged --cgroup sh -c "sh -eu -c 'eval \"\$(cat <&3)\"'; exit \$?"
+exec nsenter --user=/proc/$users/ns/user unshare --pid --net --ipc --uts --mount --propagation unchanged --cgroup sh -c "kill \$0; exec \"\$@\"" $users sh -c "sh -eu -c 'eval \"\$(cat <&3)\"'; exit \$?"
 ) 3<<'CONTAINER'
 tools='setpriv env umount rmdir hostname ip mount prlimit'
 # Programs of the host for the time behind pivot_root. They lie in a memory file

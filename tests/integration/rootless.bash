@@ -2,9 +2,12 @@
 # shellcheck disable=SC2034,SC2154 # STATUS, OUT, ERR and what setup makes are of helpers.bash
 # What tests of containers of a user without privileges share.
 
+# What stands in front of the user's commands, if anything does; see named_user.
+AS_USER=()
+
 # as_user COMMAND...: runs it as user and group 2001, with only that in its environment.
 as_user() {
-	setpriv --reuid 2001 --regid 2001 --clear-groups \
+	"${AS_USER[@]}" setpriv --reuid 2001 --regid 2001 --clear-groups \
 		env -i "PATH=$PATH" XDG_RUNTIME_DIR="$T/xdg" HOME="$BUNDLE" OCI_TEST_MARK="$MARK" "${USER_ENV[@]}" "$@"
 }
 
@@ -19,4 +22,24 @@ user_rt() {
 user_ok() {
 	user_rt "$@"
 	((STATUS == 0)) || fail "$* exits $STATUS" "  stdout: $OUT" "  stderr: $ERR"
+}
+
+# named_user [LINE...]: the user has a name, ociuser, and these lines in /etc/subuid and
+# /etc/subgid. All of it is in an /etc that only the user's commands see.
+named_user() {
+	mkdir -p "$T/etc/upper" "$T/etc/work"
+	chmod 755 "$T/etc" "$T/etc/upper"
+	{ grep -v '^ociuser:' /etc/passwd; echo "ociuser:x:2001:2001::$BUNDLE:/bin/sh"; } >"$T/etc/upper/passwd"
+	{ grep -v '^ociuser:' /etc/group; echo 'ociuser:x:2001:'; } >"$T/etc/upper/group"
+	printf '%s\n' "${@-}" | tee "$T/etc/upper/subuid" >"$T/etc/upper/subgid"
+	# shellcheck disable=SC2016 # for the inner shell
+	AS_USER=(unshare --mount sh -c 'mount -t overlay -o "$1" etc /etc && shift && exec "$@"' sh "lowerdir=/etc,upperdir=$T/etc/upper,workdir=$T/etc/work")
+}
+
+# ranges: there is a user who may map 65536 ids from 300000 on, and the config does.
+ranges() {
+	command -v newuidmap >/dev/null || skip 'newuidmap is missing'
+	named_user ociuser:300000:65536
+	config '.linux.uidMappings = $m | .linux.gidMappings = $m' --argjson m \
+		'[{"containerID": 0, "hostID": 2001, "size": 1}, {"containerID": 1, "hostID": 300000, "size": 65536}]'
 }
