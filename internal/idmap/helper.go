@@ -36,8 +36,8 @@ func (k Kind) Help(pid int, ranges []Range) error {
 	if err == nil {
 		return nil
 	}
-	if !privileged(helper) {
-		return fmt.Errorf("%s has neither the setuid bit nor file capabilities, so it may map no more than everybody: as root, chmod u+s %s: %w", helper, helper, unix.EPERM)
+	if why := powerless(helper); why != "" {
+		return fmt.Errorf("%s: %w", why, unix.EPERM)
 	}
 	table, terr := os.ReadFile(k.Table)
 	if terr != nil && !errors.Is(terr, os.ErrNotExist) {
@@ -89,13 +89,26 @@ func run(file string, args []string) (said string, err error) {
 	return said, err
 }
 
-// privileged says whether executing the file gives rights: it has the setuid bit, and
-// is root's, or file capabilities (capabilities(7)).
-func privileged(file string) bool {
+// powerless says why executing the file gives no rights, and what would change that, or
+// "". It takes the setuid bit of root or file capabilities (capabilities(7)), a file system
+// and a process for which they count (execve(2)), and an owner who is somebody here.
+func powerless(file string) string {
 	var st unix.Stat_t
-	if unix.Stat(file, &st) == nil && st.Mode&unix.S_ISUID != 0 {
-		return true
+	if unix.Stat(file, &st) != nil {
+		return ""
 	}
-	_, err := unix.Getxattr(file, "security.capability", nil)
-	return err == nil
+	if _, err := unix.Getxattr(file, "security.capability", nil); err != nil && st.Mode&unix.S_ISUID == 0 {
+		return fmt.Sprintf("%s has neither the setuid bit nor file capabilities: as root, chmod u+s %s", file, file)
+	}
+	var fs unix.Statfs_t
+	if unix.Statfs(file, &fs) == nil && fs.Flags&unix.ST_NOSUID != 0 {
+		return fmt.Sprintf("%s is on a file system that is mounted nosuid: as root, mount it without", file)
+	}
+	if on, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && on == 1 {
+		return fmt.Sprintf("%s has no effect for a process that may gain no privileges (no_new_privs): start oci-mini outside of what set that, such as NoNewPrivileges= of a systemd unit", file)
+	}
+	if overflow, err := os.ReadFile("/proc/sys/kernel/overflowuid"); err == nil && strconv.FormatUint(uint64(st.Uid), 10) == strings.TrimSpace(string(overflow)) {
+		return fmt.Sprintf("%s belongs to nobody who is mapped in the user namespace that this is: start oci-mini outside of it", file)
+	}
+	return ""
 }

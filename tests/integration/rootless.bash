@@ -24,6 +24,53 @@ user_ok() {
 	((STATUS == 0)) || fail "$* exits $STATUS" "  stdout: $OUT" "  stderr: $ERR"
 }
 
+# common_setup and common_teardown are those of helpers.bash. user_setup makes the bundle
+# that `spec --rootless` makes for the user, with the shared root file system.
+eval "$(declare -f setup | sed '1s/setup/common_setup/')"
+user_setup() {
+	common_setup
+	[[ ${T:-} ]] || return
+	only_oci_mini "what it says and does for users"
+	USER_ENV=()
+	mkdir -m 700 "$T/xdg"
+	chown 2001:2001 "$T/xdg" "$BUNDLE"
+	rm "$BUNDLE/config.json"
+	user_ok spec --rootless --bundle "$BUNDLE"
+	config '.process.terminal = false | .process.args = ["true"] | .process.env += ["OCI_TEST_MARK=" + $m] | .root.path = $r' \
+		--arg m "$MARK" --arg r "$SHARED/rootfs"
+	UNCHANGED=$(<"$BUNDLE/config.json")
+}
+
+eval "$(declare -f teardown | sed '1s/teardown/common_teardown/')"
+user_teardown() {
+	local entry
+	for entry in "${T:-/nonexistent}"/xdg/oci-mini/*/; do
+		[[ -d $entry ]] || continue
+		entry=${entry%/}
+		user_rt delete --force "${entry##*/}"
+	done
+	common_teardown
+}
+
+# reset_config: as user_setup has made it.
+reset_config() {
+	printf '%s\n' "$UNCHANGED" >"$BUNDLE/config.json"
+}
+
+# user_refused TEXT ARG...: user_rt must exit 1 and say TEXT on standard error.
+user_refused() {
+	local text=$1
+	shift
+	user_rt "$@"
+	((STATUS == 1)) || fail "$* should exit 1, exits $STATUS" "  stdout: $OUT" "  stderr: $ERR" || return 1
+	has "$ERR" "$text"
+}
+
+# user_stopped: the user's container is.
+user_stopped() {
+	user_rt state "$ID" && [[ $(jq -r .status <<<"$OUT") == stopped ]]
+}
+
 # named_user [LINE...]: the user has a name, ociuser, and these lines in /etc/subuid and
 # /etc/subgid. All of it is in an /etc that only the user's commands see.
 named_user() {

@@ -7,44 +7,8 @@
 load helpers
 load rootless
 
-user_refused() {
-	local text=$1
-	shift
-	user_rt "$@"
-	((STATUS == 1)) || fail "$* should exit 1, exits $STATUS" "  stdout: $OUT" "  stderr: $ERR" || return 1
-	has "$ERR" "$text"
-}
-
-eval "$(declare -f setup | sed '1s/setup/common_setup/')"
-setup() {
-	common_setup
-	[[ ${T:-} ]] || return
-	only_oci_mini "what it says and does for users"
-	USER_ENV=()
-	mkdir -m 700 "$T/xdg"
-	chown 2001:2001 "$T/xdg" "$BUNDLE"
-	rm "$BUNDLE/config.json"
-	user_ok spec --rootless --bundle "$BUNDLE"
-	config '.process.terminal = false | .process.args = ["true"] | .process.env += ["OCI_TEST_MARK=" + $m] | .root.path = $r' \
-		--arg m "$MARK" --arg r "$SHARED/rootfs"
-	UNCHANGED=$(<"$BUNDLE/config.json")
-}
-
-eval "$(declare -f teardown | sed '1s/teardown/common_teardown/')"
-teardown() {
-	local entry
-	for entry in "${T:-/nonexistent}"/xdg/oci-mini/*/; do
-		[[ -d $entry ]] || continue
-		entry=${entry%/}
-		user_rt delete --force "${entry##*/}"
-	done
-	common_teardown
-}
-
-# reset_config: as setup has made it.
-reset_config() {
-	printf '%s\n' "$UNCHANGED" >"$BUNDLE/config.json"
-}
+setup() { user_setup; }
+teardown() { user_teardown; }
 
 @test "rootless: one id needs no helper, and the state is below XDG_RUNTIME_DIR" {
 	args sh -c 'id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups; echo $$; ls /dev; stat -c %t:%T /dev/null /dev/tty; : >/dev/null'
@@ -106,10 +70,6 @@ reset_config() {
 	user_ok delete "$ID"
 	user_ok list --quiet
 	is "$OUT" ''
-}
-
-user_stopped() {
-	user_rt state "$ID" && [[ $(jq -r .status <<<"$OUT") == stopped ]]
 }
 
 @test "rootless: what needs a cgroup says so" {
