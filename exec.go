@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-mini/oci-mini/internal/capability"
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/rawfile"
 	"github.com/oci-mini/oci-mini/internal/seal"
@@ -148,6 +149,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 			err = withCleanup(err, undo.unwind())
 		}
 	}()
+	b.caps.warn()
 	p := b.execPlan(subs)
 	if err := b.carryOut(p, undo); err != nil {
 		if endedMeanwhile(dir.Record) {
@@ -340,7 +342,8 @@ func setUser(u *specs.User, text string) error {
 
 // addCapabilities adds to the sets that decide what the process may do. The
 // inheritable set is not among them: what is in it would come back at the
-// execve of any file that asks for it (CVE-2022-29162).
+// execve of any file that asks for it (CVE-2022-29162). What it has already is made
+// ambient, so that a user other than root keeps it.
 func addCapabilities(p *specs.Process, names []string) {
 	var c specs.LinuxCapabilities
 	if p.Capabilities != nil {
@@ -349,6 +352,9 @@ func addCapabilities(p *specs.Process, names []string) {
 	for _, set := range []*[]string{&c.Bounding, &c.Effective, &c.Permitted} {
 		*set = append(append([]string(nil), *set...), names...)
 	}
+	added, _ := capability.Parse(names)
+	inheritable, _ := capability.Parse(c.Inheritable)
+	c.Ambient = append(append([]string(nil), c.Ambient...), capability.In(added&inheritable)...)
 	p.Capabilities = &c
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -146,7 +147,7 @@ func (b *birth) privileges() []plan.Step {
 			for c := 0; c <= b.host.lastCap; c++ {
 				// An ambient capability must be permitted and inheritable;
 				// one that is not was warned about and stays out.
-				if caps.ambient&caps.permitted&caps.inheritable&(1<<c) != 0 {
+				if caps.raised()&(1<<c) != 0 {
 					prctl(a, "PR_CAP_AMBIENT_RAISE", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_RAISE), program.Const(c))
 				}
 			}
@@ -211,4 +212,21 @@ type capabilities struct {
 	bounding, effective, inheritable, permitted, ambient uint64
 
 	unknown []string
+}
+
+// raised are the ambient capabilities that the kernel can raise: those that are permitted and
+// inheritable too (capabilities(7)).
+func (c *capabilities) raised() uint64 { return c.ambient & c.permitted & c.inheritable }
+
+// warn tells of what the process asked for and goes without.
+func (c *capabilities) warn() {
+	if c == nil {
+		return
+	}
+	if len(c.unknown) > 0 {
+		log.Warn("/process/capabilities: ignored, as the kernel has no such capability: " + strings.Join(c.unknown, ", "))
+	}
+	if missed := capability.In(c.ambient &^ c.raised()); len(missed) > 0 {
+		log.Warn("/process/capabilities/ambient: not raised, as it takes the permitted and the inheritable set too: " + strings.Join(missed, ", "))
+	}
 }

@@ -163,9 +163,7 @@ func (b *birth) warn(r *request) {
 	if b.noCgroup != nil {
 		say(fmt.Sprintf("the container has no cgroup, so that it cannot be limited or paused: %v", b.noCgroup))
 	}
-	if b.caps != nil && len(b.caps.unknown) > 0 {
-		log.Warn(fmt.Sprintf("/process/capabilities: ignored, as the kernel has no such capability: %s", strings.Join(b.caps.unknown, ", ")))
-	}
+	b.caps.warn()
 	if b.filter != nil && len(b.filter.Unknown) > 0 {
 		log.Debug(fmt.Sprintf("/linux/seccomp/syscalls: ignored, as no architecture has such a call: %s", strings.Join(b.filter.Unknown, ", ")))
 	}

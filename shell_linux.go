@@ -350,7 +350,7 @@ func (b *birth) shellPrivileges(field string) []string {
 	case "/process/capabilities":
 		return []string{
 			plan.Remark("the effective and permitted sets come from these and the bounding set at execve"),
-			add + "--inh-caps=" + shellCaps(b.caps.inheritable) + " --ambient-caps=" + shellCaps(b.caps.ambient&b.caps.permitted&b.caps.inheritable),
+			add + "--inh-caps=" + shellCaps(b.caps.inheritable) + " --ambient-caps=" + shellCaps(b.caps.raised()),
 		}
 	case "/process/noNewPrivileges":
 		return []string{add + "--no-new-privs"}

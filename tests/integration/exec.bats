@@ -233,6 +233,14 @@ running() {
 	is "$OUT" $'NoNewPrivs:\t1'
 }
 
+@test "exec --cap makes ambient what is inheritable, so that another user keeps it" {
+	config '.process.capabilities.inheritable = ["CAP_KILL"]'
+	running
+	ok exec --user 1000:1000 --cap CAP_KILL --cap CAP_CHOWN "$ID" awk '/^Cap/ { printf "%s ", $2 }' /proc/self/status
+	is "$OUT" '0000000000000020 0000000000000020 0000000000000020 0000000020000421 0000000000000020 ' \
+		'inheritable permitted effective bounding ambient'
+}
+
 # below PATH...: makes cgroups below the container's in every hierarchy.
 below() {
 	local dir at path part

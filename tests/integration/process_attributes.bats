@@ -139,8 +139,10 @@ sets() {
 	config '.process.user = {uid: 1000, gid: 1000} | .process.capabilities = {
 		bounding: ["CAP_KILL", "CAP_CHOWN", "CAP_FOWNER"], permitted: ["CAP_KILL", "CAP_CHOWN"], effective: [],
 		inheritable: ["CAP_KILL", "CAP_FOWNER"], ambient: ["CAP_KILL", "CAP_CHOWN", "CAP_FOWNER"]}'
-	rt run --bundle "$BUNDLE" "$ID"
+	rt --log "$T/log" --log-format json run --bundle "$BUNDLE" "$ID"
 	is "$STATUS" 0
+	jq -es '[.[] | select(.level == "warning").msg] | length == 1
+		and (.[0] | contains("/process/capabilities/ambient") and endswith(": CAP_CHOWN, CAP_FOWNER"))' "$T/log" >/dev/null || fail "no warning: $(cat "$T/log")"
 	sets
 	is "$OUT" '0000000000000028 0000000000000020 0000000000000020 0000000000000029 0000000000000020' \
 		'inheritable permitted effective bounding ambient'
