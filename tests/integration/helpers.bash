@@ -79,7 +79,9 @@ wait_for() {
 # is_oci_mini: the runtime under test is this project's, which promises more
 # than the runtimes it can stand in for.
 is_oci_mini() {
-	[[ $(<"$SHARED/version") == oci-mini\ * ]]
+	local version
+	read -r version <"$SHARED/version"
+	[[ $version == oci-mini\ * ]]
 }
 
 # only_oci_mini WHAT: skips the test for another runtime.
@@ -100,11 +102,22 @@ rt_stdin() {
 	STATUS=0
 	OCI_TEST_MARK=$MARK timeout --foreground -k $((2 * PATIENCE)) "${RT_TIMEOUT:-$((30 * PATIENCE))}" \
 		"$RUNTIME" --root "$ROOT" "${MANAGER[@]}" "$@" >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
-	OUT=$(tr -d '\0' <"$T/out")
-	ERR=$(tr -d '\0' <"$T/err")
+	slurp OUT "$T/out"
+	slurp ERR "$T/err"
 	if ((STATUS == 124 || (STATUS == 137 && ${RT_KILL_OK:-0} == 0))) && [[ ! -s $T/err && ${1:-} != run && ${1:-} != exec ]]; then
 		fail "no answer in time: $*"
 	fi
+}
+
+# slurp NAME FILE: the variable becomes the file's text without zero bytes and without
+# the newlines at its end, as with $(<FILE), and no process is made for it.
+slurp() {
+	local -n slurped=$1
+	local part
+	slurped=
+	while IFS= read -rd '' part; do slurped+=$part; done <"$2"
+	slurped+=$part
+	while [[ $slurped == *$'\n' ]]; do slurped=${slurped%$'\n'}; done
 }
 
 # ok ARG...: rt must succeed.
@@ -156,9 +169,13 @@ init_pid() {
 
 # gone PID: no process of that number, or only its zombie.
 gone() {
-	local state=
+	local key value state=
 	[[ -e /proc/$1 ]] || return 0
-	state=$(awk '$1 == "State:" { print $2 }' "/proc/$1/status" 2>/dev/null) || return 0
+	while read -r key value _; do
+		[[ $key == State: ]] || continue
+		state=$value
+		break
+	done 2>/dev/null <"/proc/$1/status" || return 0
 	[[ -z $state || $state == Z ]]
 }
 
@@ -166,10 +183,11 @@ gone() {
 
 # config FILTER [JQ-ARG...]: edits the bundle's config.json.
 config() {
-	local filter=$1
+	local filter=$1 text
 	shift
 	jq "$filter" "$BUNDLE/config.json" "$@" >"$T/config.new" || fail "jq: $filter" || return 1
-	cat "$T/config.new" >"$BUNDLE/config.json"
+	slurp text "$T/config.new"
+	printf '%s\n' "$text" >"$BUNDLE/config.json"
 }
 
 # args WORD...: sets process.args.
@@ -201,7 +219,7 @@ own_rootfs() {
 
 # new_bundle DIR: a second bundle like the first one, untouched.
 new_bundle() {
-	mkdir -p "$1"
+	[[ -d $1 ]] || mkdir -p "$1"
 	printf '%s\n' "${TEMPLATE//@MARK@/$MARK}" >"$1/config.json"
 }
 
@@ -245,36 +263,36 @@ cgroup_of() {
 	done <"/proc/$1/cgroup"
 }
 
-# picture: everything on the host that a container could leave something in.
+# picture: everything on the host that a container could leave something in. It is
+# taken twice for every test, so it asks few programs.
 picture() {
-	sed 's/^/mount /' /proc/self/mountinfo
-	if [[ ${OCI_TEST_SHARED_HOST:-} ]]; then
-		find /sys/fs/cgroup -type d -path "*$MARK*" -printf 'cgroup %p\n' 2>/dev/null
-	else
-		find /sys/fs/cgroup -type d -printf 'cgroup %p\n' 2>/dev/null |
-			awk -v mark="$MARK" 'index($0, mark) || !/\.(service|scope|slice|mount|socket|swap)$/'
-	fi | sort
-	find "$SHARED/rootfs" -printf 'rootfs %P %y %M %U:%G %s %l\n'
-	find "$ROOT" -mindepth 1 -printf 'state %P %y\n' 2>/dev/null
-	local file flags fd
+	local mounts flags fd pid cgroups=(-path "*$MARK*")
+	mapfile -t mounts </proc/self/mountinfo
+	printf 'mount %s\n' "${mounts[@]}"
+	[[ ${OCI_TEST_SHARED_HOST:-} ]] || cgroups+=(-o ! -regex '.*\.\(service\|scope\|slice\|mount\|socket\|swap\)')
+	find /sys/fs/cgroup "$SHARED/rootfs" "$ROOT" \
+		\( -path '/sys/fs/cgroup*' \( ! -type d -o ! \( "${cgroups[@]}" \) -o -printf 'cgroup %p\n' \) \) -o \
+		\( -path "$SHARED/rootfs*" -printf 'rootfs %P %y %M %U:%G %s %l\n' \) -o \
+		-path "$ROOT/*" -printf 'state %P %y\n' 2>/dev/null || true
 	read -r flags </sys/class/net/lo/flags
 	echo "lo $flags"
 	for fd in {3..9}; do
 		[[ ! -e /proc/$BASHPID/fd/$fd ]] || echo "fd $fd"
 	done
-	for file in $(marked); do
-		echo "process $file $(tr '\0' ' ' <"/proc/$file/cmdline")"
-	done
+	while read -r pid; do
+		echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+	done < <(marked)
 }
 
 # marked: pids of processes that this test's runtime or containers started.
 marked() {
-	local file
-	while read -r file; do
-		file=${file#/proc/}
-		file=${file%/environ}
-		gone "$file" || echo "$file"
-	done < <(grep -lsz "OCI_TEST_MARK=$MARK" /proc/[0-9]*/environ)
+	local pids pid
+	pids=$(grep -lsz "OCI_TEST_MARK=$MARK" /proc/[0-9]*/environ) || true
+	for pid in $pids; do
+		pid=${pid#/proc/}
+		pid=${pid%/environ}
+		gone "$pid" || echo "$pid"
+	done
 }
 
 # same_picture: nothing has been left behind since the test began. What ends
@@ -304,7 +322,7 @@ make_shared() {
 	[[ -e $SHARED/done ]] && return
 	rm -rf "$SHARED"
 	mkdir -p "$SHARED/rootfs"
-	local d applet busybox
+	local d busybox
 	busybox=$(command -v busybox) || fail "busybox is missing: see tests/install-deps" || return 1
 	[[ -x $RUNTIME ]] || fail "no runtime at $RUNTIME: make build" || return 1
 	for d in bin dev etc home mnt/full proc root run srv sys tmp usr/bin var; do
@@ -312,9 +330,8 @@ make_shared() {
 	done
 	chmod 1777 "$SHARED/rootfs/tmp"
 	cp "$busybox" "$SHARED/rootfs/bin/busybox"
-	for applet in $(busybox --list); do
-		[[ $applet == busybox ]] || ln -s busybox "$SHARED/rootfs/bin/$applet"
-	done
+	# One process for all of them.
+	busybox --list | perl -lne 'BEGIN { chdir shift or die } $_ eq "busybox" or symlink "busybox", $_ or die' "$SHARED/rootfs/bin" || return 1
 	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n' >"$SHARED/rootfs/etc/passwd"
 	printf 'root:x:0:\nuser:x:1000:\n' >"$SHARED/rootfs/etc/group"
 	echo content >"$SHARED/rootfs/mnt/full/file"
@@ -338,9 +355,9 @@ setup() {
 	BUNDLE=$T/bundle
 	ROOT=$T/root
 	export ROOTFS=$SHARED/rootfs
-	TEMPLATE=$(<"$SHARED/config.json")
+	slurp TEMPLATE "$SHARED/config.json"
 	STARTED=()
-	mkdir -p "$ROOT"
+	mkdir -p "$ROOT" "$BUNDLE"
 	new_bundle "$BUNDLE"
 	picture >"$T.before"
 }
@@ -372,7 +389,7 @@ teardown() {
 		sleep 0.2
 		find /sys/fs/cgroup -depth -type d -path "*$MARK*" -exec rmdir {} + 2>/dev/null || true
 	fi
-	left=$(grep -c " $T" /proc/self/mountinfo) || true
-	((left == 0)) && rm -rf --one-file-system "$T" "$T.before" "$T.after"
+	slurp left /proc/self/mountinfo
+	[[ $left == *" $T"* ]] || rm -rf --one-file-system "$T" "$T.before" "$T.after"
 	return $bad
 }
