@@ -31,7 +31,7 @@ func supported() features.Features {
 		kinds = append(kinds, string(n.Type))
 	}
 	return features.Features{
-		OCIVersionMin: "1.0.0",
+		OCIVersionMin: spec.OldestVersion,
 		OCIVersionMax: specs.Version,
 		Hooks:         hookKinds(),
 		MountOptions:  mountopt.Names(),

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -230,10 +232,12 @@ func TestFeaturesHooks(t *testing.T) {
 	}
 }
 
-// TestFeaturesVersions: the bounds are accepted, and nothing beyond the lower one.
+// TestFeaturesVersions: the bounds are accepted, and nothing beyond the lower one. A later
+// version 1 only adds properties (SemVer 2.0.0), and unknown ones are passed over.
 func TestFeaturesVersions(t *testing.T) {
 	f := supported()
-	for version, good := range map[string]bool{f.OCIVersionMin: true, f.OCIVersionMax: true, "0.9.9": false, "2.0.0": false} {
+	for version, good := range map[string]bool{f.OCIVersionMin: true, f.OCIVersionMax: true, "1.0.0+build": true, "1.0.1-dev": true, "1.99.0": true,
+		"1.0.0-rc5": false, "1.0.0-0": false, "0.9.9": false, "2.0.0": false, "2.0.0-rc1": false} {
 		s := spec.Default()
 		s.Version = version
 		if err := refusal(s); (err == nil) != good {
@@ -242,16 +246,56 @@ func TestFeaturesVersions(t *testing.T) {
 	}
 }
 
-// TestFeaturesTellAll: every member that the specification gives the document is there.
+// TestFeaturesTellAll: the document is one by the specification's schema, and every member
+// that the schema or the specification's Go type has for it is there.
 func TestFeaturesTellAll(t *testing.T) {
-	l := supported().Linux
-	for name, there := range map[string]bool{
-		"linux.seccomp.enabled": l.Seccomp.Enabled != nil, "linux.cgroup.v1": l.Cgroup.V1 != nil, "linux.cgroup.v2": l.Cgroup.V2 != nil,
-		"linux.cgroup.systemd": l.Cgroup.Systemd != nil, "linux.cgroup.systemdUser": l.Cgroup.SystemdUser != nil, "linux.cgroup.rdma": l.Cgroup.Rdma != nil,
-		"annotations": len(supported().Annotations) > 0, "potentiallyUnsafeConfigAnnotations": len(supported().PotentiallyUnsafeConfigAnnotations) > 0,
-	} {
-		if !there {
-			t.Errorf("%s is missing", name)
+	document := mustJSON(t, supported())
+	faults, err := specschema.Check(specschema.FeaturesSchema, []byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range faults {
+		t.Error(f)
+	}
+	fields, err := specschema.Fields(specschema.FeaturesSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there any
+	if err := json.Unmarshal([]byte(document), &there); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range fields {
+		if !strings.Contains(f.Pointer, "*") && !hasMember(there, f.Pointer) {
+			t.Errorf("%s is missing", f.Pointer)
+		}
+	}
+	allSet(t, "", reflect.ValueOf(supported()))
+}
+
+// hasMember says whether a document has a member.
+func hasMember(document any, pointer string) bool {
+	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		object, _ := document.(map[string]any)
+		var ok bool
+		if document, ok = object[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// allSet reports the fields of a structure that have no value.
+func allSet(t *testing.T, at string, v reflect.Value) {
+	if v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct {
+		v = v.Elem()
+	}
+	if v.IsZero() {
+		t.Errorf("%s is not set", at)
+	}
+	if v.Kind() == reflect.Struct {
+		for i := range v.NumField() {
+			allSet(t, at+"."+v.Type().Field(i).Name, v.Field(i))
 		}
 	}
 }

@@ -85,6 +85,11 @@ func ValidateResources(r *specs.LinuxResources) error {
 	return c.result()
 }
 
+// OldestVersion is the first version of the specification that is understood. Its drafts,
+// which are 1.0.0-rc1 and so on, had other fields: some of them would be passed over as
+// unknown. The latest is specs.Version; what a version behind that adds is unknown.
+const OldestVersion = "1.0.0"
+
 func (c *checker) version(at pointer, version string) {
 	switch {
 	case version == "":
@@ -93,6 +98,8 @@ func (c *checker) version(at pointer, version string) {
 		c.bad(at, "must be a version as of SemVer 2.0.0, such as %s, is %q", specs.Version, version)
 	case !strings.HasPrefix(version, "1."):
 		c.bad(at, "must be a version 1 of the runtime specification, is %q", version)
+	case strings.HasPrefix(version, OldestVersion+"-"):
+		c.bad(at, "must be %s or later, is %q: in a draft of the specification, fields had other names and meanings", OldestVersion, version)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -43,26 +42,10 @@ var platforms = []string{"/freebsd", "/solaris", "/windows", "/zos"}
 
 // Config lists all fields of a config.json for Linux, sorted.
 func Config() ([]Field, error) {
-	dir, err := Dir()
-	if err != nil {
-		return nil, err
-	}
-	w := &walker{dir: dir, files: map[string]map[string]any{}, found: map[string]*Field{}}
-	root, err := w.file("config-schema.json")
-	if err != nil {
-		return nil, err
-	}
-	if err := w.walk("", "config-schema.json", root); err != nil {
-		return nil, err
-	}
-	var list []Field
-	for _, f := range w.found {
-		if !slices.ContainsFunc(platforms, func(p string) bool { return f.Pointer == p || strings.HasPrefix(f.Pointer, p+"/") }) {
-			list = append(list, *f)
-		}
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Pointer < list[j].Pointer })
-	return list, nil
+	list, err := Fields(ConfigSchema)
+	return slices.DeleteFunc(list, func(f Field) bool {
+		return slices.ContainsFunc(platforms, func(p string) bool { return f.Pointer == p || strings.HasPrefix(f.Pointer, p+"/") })
+	}), err
 }
 
 // walker goes through the schema, which is spread over several files.

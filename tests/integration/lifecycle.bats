@@ -226,9 +226,9 @@ load helpers
 	is "$ERR" ''
 }
 
-@test "an ociVersion that is no version, or of another major, is refused" {
+@test "an ociVersion that is no version, of another major, or a draft, is refused" {
 	only_oci_mini "a bad ociVersion is refused"
-	for version in '"bogus"' '"2.0.0"' '""' null; do
+	for version in '"bogus"' '"2.0.0"' '""' null '"1.0.0-rc5"'; do
 		config '.ociVersion = $v' --argjson v "$version"
 		rt create --bundle "$BUNDLE" "$ID"
 		((STATUS == 1)) || fail "ociVersion $version is accepted"
