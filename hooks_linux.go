@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/hooks"
 	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/seal"
 	"github.com/oci-mini/oci-mini/internal/state"
@@ -22,10 +23,11 @@ type hookKind struct {
 	of     func(*specs.Hooks) []specs.Hook
 }
 
-// The kinds in the order of a container's life. prestart is told created, as crun
-// does and the official validation wants; runtime.md has no word for it.
+// The kinds in the order of a container's life. Those of create are told creating: created
+// is a container whose create operation has finished (runtime.md, "State"). The official
+// validation, and crun, have created for prestart, which was a hook of start once.
 var (
-	hookPrestart        = hookKind{"prestart", specs.StateCreated, func(h *specs.Hooks) []specs.Hook { return h.Prestart }} //nolint:staticcheck // deprecated, and what Docker's network uses
+	hookPrestart        = hookKind{"prestart", specs.StateCreating, func(h *specs.Hooks) []specs.Hook { return h.Prestart }} //nolint:staticcheck // deprecated, and what Docker's network uses
 	hookCreateRuntime   = hookKind{"createRuntime", specs.StateCreating, func(h *specs.Hooks) []specs.Hook { return h.CreateRuntime }}
 	hookCreateContainer = hookKind{"createContainer", specs.StateCreating, func(h *specs.Hooks) []specs.Hook { return h.CreateContainer }}
 	hookStartContainer  = hookKind{"startContainer", specs.StateCreated, func(h *specs.Hooks) []specs.Hook { return h.StartContainer }}
@@ -54,14 +56,22 @@ func hooksOf(s *specs.Spec, kind hookKind) []specs.Hook {
 type hookRun struct {
 	record *state.Record
 	spec   *specs.Spec
-	pid    int
+	pid    int      // of the container's process, as the runtime sees it
+	env    []string // of the container's process, for hooks out of its image
 	runner hooks.Runner
 }
 
 // one runs one hook, with the state as its input and the bundle as its directory.
-func (r *hookRun) one(kind hookKind, i int) error {
+func (r *hookRun) one(kind hookKind, i int) (err error) {
+	pid := r.pid
+	if r.runner.In != nil {
+		// It means nothing where the hook is (runtime.md, "State").
+		if pid, err = process.Inner(pid); err != nil {
+			return err
+		}
+	}
 	document, err := json.Marshal(specs.State{
-		Version: r.record.OCIVersion, ID: r.record.ID, Status: kind.status, Pid: r.pid,
+		Version: r.record.OCIVersion, ID: r.record.ID, Status: kind.status, Pid: pid,
 		Bundle: r.record.Bundle, Annotations: r.record.Annotations,
 	})
 	if err != nil {
@@ -86,13 +96,18 @@ func (r *hookRun) one(kind hookKind, i int) error {
 		defer f.Close()
 		*to.file = f
 	}
-	return runner.Run(hooksOf(r.spec, kind)[i], document)
+	hook := hooksOf(r.spec, kind)[i]
+	if kind.name == hookStartContainer.name && hook.Env == nil {
+		// The runtime's own is the host's, and nothing for a program out of an image.
+		hook.Env = append([]string{}, r.env...)
+	}
+	return runner.Run(hook, document)
 }
 
 // hookRun prepares hooks while the container is being created.
 func (b *birth) hookRun(in *hooks.Namespaces) *hookRun {
 	b.hooked = true
-	return &hookRun{b.dir.Record, b.spec, b.child.Pid, hooks.Runner{FileLimit: &b.host.fileLimit, Interrupt: b.interrupt, In: in}}
+	return &hookRun{b.dir.Record, b.spec, b.child.Pid, b.env, hooks.Runner{FileLimit: &b.host.fileLimit, Interrupt: b.interrupt, In: in}}
 }
 
 // namespacesOfInit are those of the container's first process.
@@ -202,7 +217,9 @@ func runStartHooks(dir *state.Dir, s *specs.Spec) error {
 	if err != nil {
 		return err
 	}
-	b, err := newBirth(dir.Record.ID, dir.Record.Bundle, dir.Record.Rootfs, s, h, birthOptions{pid: dir.Record.Init.Pid})
+	b, err := newBirth(dir.Record.ID, dir.Record.Bundle, dir.Record.Rootfs, s, h, birthOptions{
+		pid: dir.Record.Init.Pid, passwdRoot: fmt.Sprintf("/proc/%d/root", dir.Record.Init.Pid),
+	})
 	if err != nil {
 		return err
 	}
@@ -229,7 +246,7 @@ func runStartHooks(dir *state.Dir, s *specs.Spec) error {
 		in.Root = os.NewFile(uintptr(root), "root")
 		defer in.Root.Close()
 	}
-	run := hookRun{dir.Record, s, dir.Record.Init.Pid, hooks.Runner{FileLimit: &h.fileLimit, In: in}}
+	run := hookRun{dir.Record, s, dir.Record.Init.Pid, b.env, hooks.Runner{FileLimit: &h.fileLimit, In: in}}
 	for i := range hooksOf(s, hookStartContainer) {
 		if err := run.one(hookStartContainer, i); err != nil {
 			return fmt.Errorf("/hooks/startContainer/%d: %w", i, err)

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // ID names one process for as long as the system runs. The zero ID names none.
@@ -194,4 +197,22 @@ func parseStat(line []byte) (st stat, ok bool) {
 		}
 		rest = rest[n:]
 	}
+}
+
+// Inner is the number that a process has in its own pid namespace: it is the last on the
+// line NSpid of /proc/PID/status (proc_pid_status(5), Linux 4.1).
+func Inner(pid int) (int, error) {
+	name := "/proc/" + strconv.Itoa(pid) + "/status"
+	text, err := rawfile.Read(name)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if list, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			if numbers := strings.Fields(list); len(numbers) > 0 {
+				return strconv.Atoi(numbers[len(numbers)-1])
+			}
+		}
+	}
+	return 0, fmt.Errorf("%s: no NSpid", name)
 }

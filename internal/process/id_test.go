@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -336,4 +337,31 @@ func FuzzParseStat(f *testing.F) {
 			t.Errorf("%q is too short for 22 fields", line)
 		}
 	})
+}
+
+// TestInner: the number in a pid namespace of its own is 1; here it is the same.
+func TestInner(t *testing.T) {
+	if n, err := Inner(os.Getpid()); err != nil || n != os.Getpid() {
+		t.Errorf("own number is %d, %v", n, err)
+	}
+	if _, err := Inner(1 << 30); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no process: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("a pid namespace needs root")
+	}
+	cmd := exec.Command("/bin/sh", "-c", "read end")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	if n, err := Inner(cmd.Process.Pid); err != nil || n != 1 {
+		t.Errorf("the first of a namespace is %d, %v", n, err)
+	}
 }

@@ -55,7 +55,10 @@ noted() {
 		is "$(noted "$kind" state | jq -r .bundle)" "$BUNDLE" "bundle for $kind"
 		is "$(noted "$kind" state | jq -r '.annotations["com.example.key"]')" value "annotations for $kind"
 		like "$(noted "$kind" state | jq -r .ociVersion)" '^1\.'
-		[[ $kind == poststop ]] || is "$(noted "$kind" state | jq -r .pid)" "$pid" "pid for $kind"
+		# As it is seen where the hook runs.
+		want=$pid
+		[[ $where == host ]] || want=1
+		[[ $kind == poststop ]] || is "$(noted "$kind" state | jq -r .pid)" "$want" "pid for $kind"
 		is "$(noted "$kind" cwd)" "${cwd/BUNDLE/$BUNDLE}" "directory of $kind"
 		is "$(noted "$kind" root)" "$root" "root of $kind"
 		for each in mnt pid uts; do
@@ -66,7 +69,7 @@ noted() {
 			fi
 		done
 	done <<-'END'
-		prestart        created  host      BUNDLE host
+		prestart        creating host      BUNDLE host
 		createRuntime   creating host      BUNDLE host
 		createContainer creating container BUNDLE host
 		startContainer  created  container /      container
@@ -183,6 +186,22 @@ failing() {
 		refute pgrep -f '^sleep 30[01]$'
 	done
 	nothing_left
+	# Of those that start and delete run, the first two end the container.
+	for kind in startContainer poststart poststop; do
+		new_bundle "$BUNDLE"
+		config '.hooks = {($k): [{path: "/bin/sh", timeout: 1, args: ["sh", "-c", "sleep 302 & (trap \"\" TERM INT; sleep 303) & echo so far >&2; wait"]}]}' --arg k "$kind"
+		args sleep 60
+		ok create --bundle "$BUNDLE" "$ID"
+		if [[ $kind == poststop ]]; then
+			ok start "$ID"
+			ok --log "$T/log" delete --force "$ID"
+			has "$(<"$T/log")" "/hooks/poststop/0: hook /bin/sh: killed after 1s (timeout): so far"
+		else
+			refused "/hooks/$kind/0: hook /bin/sh: killed after 1s (timeout): so far" start "$ID"
+		fi
+		wait_for eval '! pgrep -f "^sleep 30[23]$" >/dev/null'
+	done
+	nothing_left
 }
 
 @test "hooks: a timeout of zero or less, a relative path and an empty one are refused by place" {
@@ -211,7 +230,7 @@ failing() {
 	nothing_left
 }
 
-@test "hooks: env is exact, empty is empty, absent is the runtime's" {
+@test "hooks: env is exact, empty is empty, absent is the runtime's, or inside the process's" {
 	env=$(command -v env)
 	export OF_THE_CALLER=here
 	config '.annotations = {"run.oci.hooks.stdout": $o} | .hooks = {createRuntime: [{path: $e, env: ["A=1", "B=x=y", "A=2"]}]}' --arg o "$T/o" --arg e "$env"
@@ -225,6 +244,25 @@ failing() {
 	ok run --bundle "$BUNDLE" "$ID"
 	has "$(<"$T/o")" OF_THE_CALLER=here
 	lacks "$(<"$T/o")" TERM=xterm=none
+	# A program out of the image gets nothing of the host's: it has the process's own.
+	config '.process.env += ["ONE=two"] | .annotations = {"run.oci.hooks.stdout": $o}
+		| .hooks = {startContainer: [{path: "/bin/env"}, {path: "/bin/env", env: []}, {path: "/bin/env", env: ["A=1"]}]}' --arg o "$T/o"
+	for how in run start; do
+		rm "$T/o"
+		if [[ $how == run ]]; then
+			args env
+			ok run --bundle "$BUNDLE" "$ID"
+			want=$OUT
+		else
+			ok create --bundle "$BUNDLE" "$ID"
+			ok start "$ID"
+			ok delete --force "$ID"
+		fi
+		has "$want" ONE=two
+		has "$want" HOME=
+		is "$(sort "$T/o")" "$(printf '%s\nA=1' "$want" | sort)" "environment of startContainer by $how"
+	done
+	config '.hooks = {createRuntime: [{path: $e}]}' --arg e "$env"
 	config '.hooks.createRuntime[0].env = ["no equals sign"]'
 	refused /hooks/createRuntime/0/env/0 create --bundle "$BUNDLE" "$ID"
 }
