@@ -233,7 +233,7 @@ func (b *birth) doStartUnit() (func() error, error) {
 		if b.cgroup != nil {
 			_ = b.cgroup.Kill()
 		}
-		err := s.manager.Stop(s.Name)
+		err := s.end()
 		if b.cgroup != nil {
 			err = errors.Join(err, b.cgroup.Remove())
 		}
@@ -241,7 +241,7 @@ func (b *birth) doStartUnit() (func() error, error) {
 	}
 	if err := s.manager.Start(s.Name, properties); err != nil {
 		if !dbus.Is(err, systemd.UnitExists) { // which is somebody else's
-			_ = s.manager.Stop(s.Name)
+			_ = s.end()
 		}
 		return nil, err
 	}
@@ -250,7 +250,31 @@ func (b *birth) doStartUnit() (func() error, error) {
 		return back, err
 	}
 	b.cgroup = cg
+	if err := s.manager.Set(s.Name, c.elsewhere(cg)); err != nil {
+		return back, err
+	}
 	return back, nil
+}
+
+// end stops the unit. Its processes are killed before: the first one has all signals
+// blocked while it waits, and systemd would give it a minute and a half to heed SIGTERM.
+func (s *scope) end() error {
+	return errors.Join(s.manager.Kill(s.Name, int32(unix.SIGKILL)), s.manager.Stop(s.Name))
+}
+
+// elsewhere are the properties of writes that go to another file than was thought before
+// the cgroup was there: which one has the I/O weight depends on the host's schedulers.
+func (c *cgroups) elsewhere(cg *cgroup.Cgroup) []systemd.Property {
+	var properties []systemd.Property
+	for _, w := range append(slices.Clone(c.before), c.after...) {
+		if w.Else == nil {
+			continue
+		}
+		if file, _, ok := cg.Present(w); ok && file == w.Else.File {
+			properties = systemd.Merge(properties, systemd.OfFile(w.Unified, file, w.Else.Value))
+		}
+	}
+	return properties
 }
 
 // stopUnit stops the unit of a container and forgets it. What its own description
@@ -260,8 +284,9 @@ func stopUnit(dir *state.Dir) error {
 	if r.Cgroup.Unit == "" {
 		return nil
 	}
-	m, err := systemd.Connect(r.Cgroup.Manager == byUserSystemd)
-	if errors.Is(err, systemd.ErrNotRunning) {
+	user := r.Cgroup.Manager == byUserSystemd
+	m, err := systemd.Connect(user)
+	if errors.Is(err, systemd.ErrNotRunning) && !systemd.Booted(user) {
 		return nil // and so are its units
 	}
 	if err != nil {
@@ -279,42 +304,57 @@ func stopUnit(dir *state.Dir) error {
 }
 
 // keepLimits tells systemd what an update has written to the cgroup's files, so
-// that it does not set them back when it next applies the unit's settings.
-func keepLimits(r *state.Record, cg *cgroup.Cgroup, writes []cgroup.Write) error {
-	if r.Cgroup.Unit == "" {
+// that it does not set them back when it next applies the unit's settings. What systemd
+// refuses, and what fails after that, takes the whole update back.
+func keepLimits(r *state.Record, cg *cgroup.Cgroup, writes []cgroup.Write, before []systemd.Property, back func(error) error) error {
+	properties := presentProperties(cg, writes)
+	if len(properties) == 0 {
 		return nil
 	}
-	// The files say what is in force: a write may have left a part as it was.
-	present := slices.Clone(writes)
-	for i := range present {
-		w := &present[i]
-		if file, text, ok := cg.Present(*w); ok {
-			w.File, w.Value = file, text
-			w.Value, _, _ = strings.Cut(w.Value, "\n")
-		}
+	m, err := systemd.Connect(r.Cgroup.Manager == byUserSystemd)
+	if err != nil {
+		return back(err)
 	}
-	if i := slices.IndexFunc(present, func(w cgroup.Write) bool { return w.File == "cpu.cfs_quota_us" || w.File == "cpu.cfs_period_us" }); i >= 0 {
-		for _, file := range []string{"cpu.cfs_quota_us", "cpu.cfs_period_us"} {
-			w := cgroup.Write{Controller: present[i].Controller, File: file}
-			if _, text, ok := cg.Present(w); ok {
-				w.Value = strings.TrimSpace(text)
-				present = append(present, w)
-			}
+	defer m.Close()
+	if err := m.Set(r.Cgroup.Unit, properties); err != nil {
+		return back(err)
+	}
+	// systemd has written them too, some rounded.
+	if err := cg.WriteAll(writes); err != nil {
+		return back(errors.Join(err, m.Set(r.Cgroup.Unit, before)))
+	}
+	return nil
+}
+
+// presentProperties are those of what the files of the writes say now. That is more than
+// the writes tell: one may leave a part of its file as it is.
+func presentProperties(cg *cgroup.Cgroup, writes []cgroup.Write) []systemd.Property {
+	present := make([]cgroup.Write, 0, len(writes)+2)
+	add := func(w cgroup.Write) {
+		file, text, ok := cg.Present(w)
+		if ok {
+			w.File = file
+			w.Value, _, _ = strings.Cut(text, "\n")
+		}
+		present = append(present, w)
+	}
+	for _, w := range writes {
+		add(w)
+		switch {
+		case w.File == "cpu.cfs_quota_us" || w.File == "cpu.cfs_period_us":
+			// Two files of v1 are one pair for systemd.
+			add(cgroup.Write{Controller: w.Controller, File: "cpu.cfs_period_us"})
+			add(cgroup.Write{Controller: w.Controller, File: "cpu.cfs_quota_us"})
+		case w.File == "cpu.idle" && w.Unified && present[len(present)-1].Value == "0":
+			// A group that is idle no more has a weight again.
+			add(cgroup.Write{Controller: w.Controller, Unified: true, File: "cpu.weight"})
 		}
 	}
 	var properties []systemd.Property
 	for _, w := range present {
 		properties = systemd.Merge(properties, propertiesOf(w, present))
 	}
-	if len(properties) == 0 {
-		return nil
-	}
-	m, err := systemd.Connect(r.Cgroup.Manager == byUserSystemd)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	return m.Set(r.Cgroup.Unit, properties)
+	return properties
 }
 
 // shellScope is the call that makes the scope, with the script's shell in it.

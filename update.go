@@ -17,6 +17,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
 	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/internal/systemd"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -259,8 +260,13 @@ func setLimits(dir *state.Dir, r *specs.LinuxResources) error {
 	if err != nil {
 		return ofResources(err)
 	}
-	if err = cg.Update(writes); err == nil {
-		return keepLimits(dir.Record, cg, writes)
+	var before []systemd.Property
+	if dir.Record.Cgroup.Unit != "" {
+		before = presentProperties(cg, writes)
+	}
+	back, err := cg.Update(writes)
+	if err == nil && dir.Record.Cgroup.Unit != "" {
+		err = keepLimits(dir.Record, cg, writes, before, back)
 	}
 	var refused *cgroup.WriteError
 	if errors.As(err, &refused) && refused.Field != "" {

@@ -17,24 +17,29 @@ import (
 // Memory that was reclaimed or processes that were killed to reach a limit stay
 // so. A file that cannot be read holds no value that could be put back.
 //
+// After a success back does the same for a caller whose next step failed: it takes
+// the writes back and returns the error that it is given, with that at its end.
+//
 // A version 2 controller that the cgroup does not have yet is turned on for it, and
 // stays on: that alone limits nothing.
-func (c *Cgroup) Update(writes []Write) error {
+func (c *Cgroup) Update(writes []Write) (back func(error) error, err error) {
 	if err := c.turnOn(writes); err != nil {
-		return err
+		return nil, err
 	}
 	saved, err := c.save(writes)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err = c.WriteAll(writes); err == nil {
-		return nil
+	back = func(err error) error {
+		if left := putBack(saved); left != nil {
+			return fmt.Errorf("%w; then %w", err, left)
+		}
+		return fmt.Errorf("%w; nothing was changed", err)
 	}
-	err = c.explain(err)
-	if left := putBack(saved); left != nil {
-		return fmt.Errorf("%w; then %w", err, left)
+	if err := c.WriteAll(writes); err != nil {
+		return nil, back(c.explain(err))
 	}
-	return fmt.Errorf("%w; nothing was changed", err)
+	return back, nil
 }
 
 // turnOn enables the version 2 controllers of the writes, from the hierarchy's root

@@ -53,7 +53,7 @@ func TestUpdateRollback(t *testing.T) {
 	// Its hierarchy is not there.
 	refuses := Write{Field: "/f/refuses", Controller: "rdma", File: "refuses", Value: "1"}
 	good := []Write{write("a", "new a"), write("b", "new b"), with, missing, write("a", "NEW A")}
-	err := c.Update(append(slices.Clone(good), refuses, write("c", "new c")))
+	_, err := c.Update(append(slices.Clone(good), refuses, write("c", "new c")))
 	var refused *WriteError
 	if !errors.As(err, &refused) || refused.File != "refuses" || !errors.Is(err, ErrNoHierarchy) {
 		t.Errorf("error %v", err)
@@ -67,10 +67,22 @@ func TestUpdateRollback(t *testing.T) {
 		}
 	}
 
-	if err := c.Update(good); err != nil {
+	back, err := c.Update(good)
+	if err != nil {
 		t.Error(err)
 	}
 	for file, want := range map[string]string{"a": "NEW A", "b": "new b", "c": "old c", "else": "new e"} {
+		if got := content(t, dir, file); got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+
+	// The caller's next step fails.
+	reason := errors.New("systemd says no")
+	if err := back(reason); !errors.Is(err, reason) || err.Error() != "systemd says no; nothing was changed" {
+		t.Errorf("error %v", err)
+	}
+	for file, want := range before {
 		if got := content(t, dir, file); got != want {
 			t.Errorf("%s: %q, want %q", file, got, want)
 		}
@@ -168,7 +180,7 @@ func TestV1UpdateRollback(t *testing.T) {
 		return w
 	}
 	const mb = 1 << 20
-	if err := c.Update(resources(500, 40000, 80000, 64*mb, 64*mb)); err != nil {
+	if _, err := c.Update(resources(500, 40000, 80000, 64*mb, 64*mb)); err != nil {
 		t.Fatal(err)
 	}
 	before := read()
@@ -178,7 +190,7 @@ func TestV1UpdateRollback(t *testing.T) {
 	// Raised, in the order that the kernel takes, and back when something
 	// later is refused.
 	bad := Write{Field: "/x", Controller: "cpu", File: "cpu.shares", Value: "nonsense"}
-	err := c.Update(append(resources(600, 50000, 90000, 128*mb, 256*mb), bad))
+	_, err := c.Update(append(resources(600, 50000, 90000, 128*mb, 256*mb), bad))
 	if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "cpu.shares") || !strings.HasSuffix(err.Error(), "nothing was changed") {
 		t.Error("error:", err)
 	}
@@ -186,7 +198,7 @@ func TestV1UpdateRollback(t *testing.T) {
 		t.Errorf("after a refused write: %v, before: %v", after, before)
 	}
 	// A limit that a process is above.
-	err = c.Update(resources(700, 60000, 100000, 4096, 64*mb))
+	_, err = c.Update(resources(700, 60000, 100000, 4096, 64*mb))
 	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "memory limit to 4096 (current usage: ") {
 		t.Error("limit below usage:", err)
 	}
@@ -196,7 +208,7 @@ func TestV1UpdateRollback(t *testing.T) {
 	// Above the sum, which is not given.
 	limit := int64(1024 * mb)
 	w, _ := Writes(l, &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit}})
-	if err := c.Update(w); err == nil || !strings.Contains(err.Error(), "memory and swap together are limited to 67108864") {
+	if _, err := c.Update(w); err == nil || !strings.Contains(err.Error(), "memory and swap together are limited to 67108864") {
 		t.Error("limit above the sum:", err)
 	}
 	if limit, err := c.MemoryLimit(); err != nil || limit != 64*mb {

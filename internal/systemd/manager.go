@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,6 +80,20 @@ func Connect(user bool) (*Manager, error) {
 		return nil, fmt.Errorf("connect to systemd: %w", err)
 	}
 	return m, nil
+}
+
+// Booted tells whether the system's systemd, or that of the calling user, is there, be it
+// that it answers or not: sd_booted(3).
+func Booted(user bool) bool {
+	dir := "/run/systemd/system"
+	if user {
+		if dir = os.Getenv("XDG_RUNTIME_DIR"); dir == "" {
+			dir = "/run/user/" + strconv.Itoa(os.Geteuid())
+		}
+		dir += "/systemd"
+	}
+	_, err := os.Lstat(dir)
+	return err == nil
 }
 
 // onBus connects through a bus, and asks systemd for its signals.
@@ -162,7 +178,23 @@ func (m *Manager) Start(unit string, properties []Property) error {
 }
 
 func (m *Manager) start(end time.Time, unit string, properties []Property) error {
+	properties, err := m.fit(end, properties)
+	if err != nil {
+		return err
+	}
 	return m.job(end, "StartTransientUnit", dbus.String(unit), dbus.String("replace"), values(properties), dbus.Array("(sa(sv))"))
+}
+
+// fit leaves out what this systemd is too old for.
+func (m *Manager) fit(end time.Time, properties []Property) ([]Property, error) {
+	if !slices.ContainsFunc(properties, Property.idle) {
+		return properties, nil // which spares the question
+	}
+	v, err := m.get(end, objectPath, managerOf, "Version")
+	if err != nil {
+		return nil, fmt.Errorf("get Version of systemd: %w", err)
+	}
+	return ForVersion(properties, v.Text()), nil
 }
 
 func values(properties []Property) dbus.Value {
@@ -242,13 +274,14 @@ func (m *Manager) Stop(unit string) error {
 	return failure("ResetFailedUnit", unit, err)
 }
 
-// Set changes properties of a unit until the machine's next start. systemd keeps
-// them when it loads its configuration again.
+// Set changes properties of a unit until the machine's next start: all of them, or none.
+// systemd keeps them when it loads its configuration again.
 func (m *Manager) Set(unit string, properties []Property) error {
-	if len(properties) == 0 {
-		return nil
+	end := time.Now().Add(m.wait)
+	properties, err := m.fit(end, properties)
+	if err == nil && len(properties) > 0 {
+		_, err = m.manager(end, "SetUnitProperties", dbus.String(unit), dbus.Bool(true), values(properties))
 	}
-	_, err := m.manager(time.Now().Add(m.wait), "SetUnitProperties", dbus.String(unit), dbus.Bool(true), values(properties))
 	return failure("SetUnitProperties", unit, err)
 }
 

@@ -45,7 +45,7 @@ var files = [...]struct {
 	{true, "cpuset.cpus", list("AllowedCPUs")},
 	{true, "cpuset.mems", list("AllowedMemoryNodes")},
 	{true, "io.weight", ioWeight},
-	{true, "io.bfq.weight", ioWeight},
+	{true, "io.bfq.weight", bfqWeight},
 	{false, "memory.limit_in_bytes", number("MemoryLimit")},
 	{false, "pids.max", number("TasksMax")},
 	{false, "cpu.shares", number("CPUShares")},
@@ -78,8 +78,8 @@ func number(property string) func(string) []Property {
 	}
 }
 
-// idle is a weight of zero, since systemd 252. A group that is not idle has its
-// weight told by another file.
+// idle is a weight of zero. A group that is not idle has its weight told by another
+// file.
 func idle(value string) []Property {
 	if value != "1" {
 		return nil
@@ -147,6 +147,39 @@ func list(property string) func(string) []Property {
 // need a device's path, which the file does not tell.
 func ioWeight(value string) []Property {
 	return number("IOWeight")(strings.TrimPrefix(value, "default "))
+}
+
+// bfqWeight is the same for the file of the BFQ scheduler, for which systemd has no
+// property: it makes the file's 1 to 1000 of the 1 to 10000 of IOWeight, with 100 at 100
+// and a straight line on either side (BFQ_WEIGHT of its src/core/cgroup.c).
+func bfqWeight(value string) []Property {
+	n, err := strconv.ParseUint(strings.TrimPrefix(value, "default "), 10, 16)
+	if err != nil {
+		return nil
+	}
+	if n > 100 {
+		n = 100 + (n-100)*11
+	}
+	return []Property{{"IOWeight", dbus.Uint64(n)}}
+}
+
+// idleSince is the first version of systemd that takes a CPUWeight of zero.
+const idleSince = 252
+
+// idle tells whether a property makes a group idle.
+func (p Property) idle() bool { return p.Name == "CPUWeight" && p.Value.Number() == 0 }
+
+// ForVersion leaves out what a systemd of that version would refuse. It then knows less than
+// the cgroup's files say, and leaves them alone: an idle group takes no weight from it.
+func ForVersion(properties []Property, version string) []Property {
+	digits := strings.TrimPrefix(version, "v")
+	if i := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		digits = digits[:i]
+	}
+	if n, _ := strconv.Atoi(digits); n >= idleSince {
+		return properties
+	}
+	return slices.DeleteFunc(slices.Clone(properties), Property.idle)
 }
 
 // Merge puts properties into a list, over those of the same name.

@@ -67,6 +67,12 @@ func TestOfFile(t *testing.T) {
 		{true, "cpuset.cpus", "2-1", ""},
 		{true, "io.weight", "default 300", "IOWeight=uint64 300"},
 		{true, "io.weight", "8:0 300", ""},
+		// What BFQ_WEIGHT of systemd makes the same number of again.
+		{true, "io.bfq.weight", "default 321", "IOWeight=uint64 2531"},
+		{true, "io.bfq.weight", "1000", "IOWeight=uint64 10000"},
+		{true, "io.bfq.weight", "100", "IOWeight=uint64 100"},
+		{true, "io.bfq.weight", "10", "IOWeight=uint64 10"},
+		{true, "io.bfq.weight", "8:0 300", ""},
 		{true, "hugetlb.2MB.max", "0", ""},
 		{true, "memory.max", "much", ""},
 		{false, "memory.limit_in_bytes", "-1", "MemoryLimit=uint64 18446744073709551615"},
@@ -79,6 +85,18 @@ func TestOfFile(t *testing.T) {
 		}
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%s %q: got %s, want %s", test.file, test.value, got, test.want)
+		}
+	}
+}
+
+func TestForVersion(t *testing.T) {
+	idle := Property{"CPUWeight", dbus.Uint64(0)}
+	rest := []Property{{"CPUWeight", dbus.Uint64(100)}, {"TasksMax", dbus.Uint64(0)}}
+	for version, want := range map[string]int{
+		"252.38-1~deb12u1": 3, "257": 3, "v255.4-1-arch": 3, "1000~rc1": 3, "251.9": 2, "249 (249.11-0ubuntu3)": 2, "": 2, "main": 2,
+	} {
+		if got := ForVersion(append([]Property{idle}, rest...), version); len(got) != want {
+			t.Errorf("%s: got %s", version, got)
 		}
 	}
 }

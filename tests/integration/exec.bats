@@ -256,7 +256,7 @@ below() {
 				cat "$dir/cpuset.mems" >"$at/cpuset.mems"
 			done
 		done
-	done < <(find /sys/fs/cgroup -type d -name "$ID")
+	done < <(find /sys/fs/cgroup -type d -name "$(leaf "$ID")")
 }
 
 @test "exec --cgroup PATH: below the container's, and never above" {

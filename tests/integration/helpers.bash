@@ -263,6 +263,11 @@ cgroup_of() {
 	done <"/proc/$1/cgroup"
 }
 
+# leaf ID: the last part of the path of a container's cgroup, where the config names none.
+leaf() {
+	if [[ ${MANAGER[1]:-} == systemd ]]; then echo "oci-mini-$1.scope"; else echo "$1"; fi
+}
+
 # picture: everything on the host that a container could leave something in. It is
 # taken twice for every test, so it asks few programs.
 picture() {

@@ -91,6 +91,7 @@ unit_cgroup() {
 @test "systemd: limits are properties of the unit and values in its files" {
 	need_systemd
 	cgroup2 || skip "checked against the files of cgroup v2"
+	need_controller memory
 	args sleep 600
 	config '.linux.resources += {memory: {limit: 67108864, reservation: 33554432}, pids: {limit: 20},
 		cpu: {quota: 20000, period: 100000, shares: 512, cpus: "0"}, unified: {"memory.high": "60000000"}}'
@@ -113,6 +114,7 @@ unit_cgroup() {
 @test "systemd: an update and the device filter outlive a daemon-reload" {
 	need_systemd
 	cgroup2 || skip "checked against the files of cgroup v2"
+	need_controller memory
 	args sh -c 'mknod /dev/forbidden c 10 229; sleep 600'
 	caps CAP_MKNOD
 	config '.linux.resources += {memory: {limit: 67108864}, cpu: {quota: 20000, period: 50000}}'
@@ -132,6 +134,90 @@ unit_cgroup() {
 	ok exec "$ID" sh -c 'echo >/dev/null'
 	rt exec "$ID" cat /dev/forbidden
 	has "$ERR" 'Operation not permitted'
+}
+
+@test "systemd: what systemd rounds or scales stands in the files as it was asked for" {
+	need_systemd
+	cgroup2 || skip "checked against the files of cgroup v2"
+	need_controller cpu
+	args sleep 600
+	# Of a period's quota systemd knows hundredths of a cpu: 84% are 50400.
+	config '.linux.resources += {cpu: {quota: 50000, period: 60000}}'
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	unit=oci-mini-$ID.scope
+	dir=/sys/fs/cgroup$(unit_cgroup)
+	is "$(show "$unit" CPUQuotaPerSecUSec)" 840ms
+	is "$(<"$dir/cpu.max")" "50000 60000"
+	silent update --cpu-quota 40000 --pids-limit 30 "$ID"
+	is "$(show "$unit" CPUQuotaPerSecUSec)" 670ms
+	is "$(<"$dir/cpu.max")" "40000 60000"
+	silent update --cpu-period 70000 "$ID"
+	is "$(show "$unit" CPUQuotaPerSecUSec)" 580ms
+	is "$(<"$dir/cpu.max")" "40000 70000"
+}
+
+@test "systemd: the weight of block I/O is one that systemd makes the same number of" {
+	need_systemd
+	cgroup2 || skip "checked against the files of cgroup v2"
+	need_controller io
+	[[ -e /sys/fs/cgroup/system.slice/io.bfq.weight ]] || skip "the host has no BFQ scheduler"
+	args sleep 600
+	config '.linux.resources += {blockIO: {weight: 321}}'
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	unit=oci-mini-$ID.scope
+	dir=/sys/fs/cgroup$(unit_cgroup)
+	is "$(<"$dir/io.bfq.weight")" "default 321"
+	for weight in 10 1000 321; do
+		silent update --blkio-weight "$weight" "$ID"
+		is "$(<"$dir/io.bfq.weight")" "default $weight"
+		# A property of the same controller makes systemd write all of them.
+		systemctl set-property --runtime "$unit" StartupIOWeight="$weight"
+		is "$(<"$dir/io.bfq.weight")" "default $weight"
+	done
+	is "$(show "$unit" IOWeight)" 2531
+}
+
+@test "systemd: an idle cpu, and a busy one again" {
+	need_systemd
+	cgroup2 || skip "checked against the files of cgroup v2"
+	need_controller cpu
+	version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+	((version >= 252)) || skip "systemd $version knows no idle groups"
+	args sleep 600
+	config '.linux.resources += {cpu: {idle: 1}}'
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	unit=oci-mini-$ID.scope
+	dir=/sys/fs/cgroup$(unit_cgroup)
+	is "$(<"$dir/cpu.idle") $(show "$unit" CPUWeight)" "1 idle"
+	silent update --cpu-idle 0 "$ID"
+	is "$(<"$dir/cpu.idle") $(<"$dir/cpu.weight") $(show "$unit" CPUWeight)" "0 100 100"
+	silent update --cpu-share 512 "$ID"
+	is "$(<"$dir/cpu.weight") $(show "$unit" CPUWeight)" "59 59"
+	silent update --cpu-idle 0 "$ID"
+	is "$(<"$dir/cpu.weight") $(show "$unit" CPUWeight)" "59 59"
+	silent update --cpu-idle 1 "$ID"
+	is "$(<"$dir/cpu.idle") $(show "$unit" CPUWeight)" "1 idle"
+}
+
+@test "systemd: an update that systemd refuses changes nothing, neither there nor in the files" {
+	need_systemd
+	cgroup2 || skip "checked against the files of cgroup v2"
+	need_controller memory
+	args sleep 600
+	config '.linux.resources += {memory: {limit: 67108864}, pids: {limit: 20}}'
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	unit=oci-mini-$ID.scope
+	dir=/sys/fs/cgroup$(unit_cgroup)
+	# A number that the kernel takes, and systemd does not.
+	rt_stdin update --resources - "$ID" <<<'{"pids": {"limit": 30}, "memory": {"limit": 33554432}, "unified": {"memory.high": "0"}}'
+	is "$STATUS" 1
+	has "$ERR" "SetUnitProperties $unit: "
+	has "$ERR" MemoryHigh
+	has "$ERR" "; nothing was changed"
+	is "$(<"$dir/pids.max") $(<"$dir/memory.max") $(<"$dir/memory.high")" "20 67108864 max"
+	is "$(show "$unit" TasksMax) $(show "$unit" MemoryMax) $(show "$unit" MemoryHigh)" "20 67108864 infinity"
+	silent update --pids-limit 31 "$ID"
+	is "$(<"$dir/pids.max") $(show "$unit" TasksMax)" "31 31"
 }
 
 @test "systemd: annotations become properties: strings, booleans, numbers, arrays, seconds" {
@@ -230,6 +316,24 @@ unit_cgroup() {
 	nothing_left
 }
 
+@test "systemd: a create that fails as soon as there is a unit stops it, and does not wait" {
+	need_systemd
+	cgroup2 || skip "a controller is passed on by cgroup v2 alone"
+	need_controller hugetlb
+	grep -qw hugetlb /sys/fs/cgroup/system.slice/cgroup.controllers && skip "system.slice has all controllers already"
+	[[ -d /sys/kernel/mm/hugepages/hugepages-2048kB ]] || skip "no huge pages of 2 MB"
+	args sleep 600
+	config '.linux.resources.hugepageLimits = [{pageSize: "2MB", limit: 4194304}]'
+	began=$SECONDS
+	OCI_TEST_MARK=$MARK timeout -k 1 $((60 * PATIENCE)) strace -f -qq -o /dev/null -P /sys/fs/cgroup/cgroup.subtree_control -e trace=write -e inject=write:error=EIO \
+		"$RUNTIME" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1 3>&- && fail "it succeeds"
+	has "$(<"$T/o")" "+hugetlb"
+	lacks "$(<"$T/o")" "no answer"
+	((SECONDS - began < 30 + 5 * PATIENCE))
+	wait_for unloaded "oci-mini-$ID.scope"
+	nothing_left
+}
+
 @test "systemd: no answer is an error that names the unit and the call, and no container is left" {
 	[[ -d /run ]] || skip "there is no /run to put the socket in"
 	[[ ${OCI_TEST_PATIENCE:-1} != 1 ]] || skip "it takes the half minute of the deadline: done in the virtual machine"
@@ -255,6 +359,25 @@ unit_cgroup() {
 	((code == 1))
 	has "$(<"$T/o")" "StartTransientUnit oci-mini-$ID.scope: systemd gave no answer within 30s"
 	[[ ! -e $ROOT/$ID ]]
+}
+
+@test "systemd: delete fails where systemd is and cannot be reached, and goes without one that is not there" {
+	need_systemd
+	args sleep 600
+	sd run --detach --bundle "$BUNDLE" "$ID"
+	unit=oci-mini-$ID.scope
+	# without COMMAND...: where /run has nothing but what the command makes first.
+	without() {
+		OCI_TEST_MARK=$MARK unshare -m sh -c 'mount -t tmpfs none /run && '"$1"' && exec "$@"' sh \
+			"$RUNTIME" --root "$ROOT" delete --force "$ID" </dev/null >"$T/o" 2>&1 3>&-
+	}
+	refute without 'mkdir -p /run/systemd/system'
+	has "$(<"$T/o")" "no systemd answers"
+	status_is "$ID" stopped
+	without true || fail "$(<"$T/o")"
+	[[ ! -e $ROOT/$ID ]]
+	wait_for unloaded "$unit"
+	nothing_left
 }
 
 @test "systemd: a user's container is a unit of the user's own systemd" {
