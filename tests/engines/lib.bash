@@ -25,10 +25,10 @@ PASSED=0 FAILED=0 SKIPPED=0
 
 # Everything that is started or made has this word in its command line, path or
 # cgroup. A mapped root must be able to pass through the directory.
-WORK=$(mktemp -d "${TMPDIR:-/tmp}/oci-mini-engine-XXXXXX")
+WORK=${OCI_MINI_APART:-$(mktemp -d "${TMPDIR:-/tmp}/oci-mini-engine-XXXXXX")}
 MARK=${WORK##*/}
 chmod 711 "$WORK"
-mkdir "$WORK/log" "$WORK/tmp" "$WORK/bin"
+mkdir -p "$WORK"/{log,tmp,bin}
 export TMPDIR=$WORK/tmp
 CGROUP=/$MARK
 
