@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/resctrl"
 	"github.com/oci-mini/oci-mini/internal/resctrl/resctrltest"
@@ -269,6 +270,41 @@ func TestRdtUpdate(t *testing.T) {
 	}
 	if got := schemata(); got != "L3:0=f\nMB:0=20\n" {
 		t.Errorf("a refused update leaves %q", got)
+	}
+}
+
+// TestRdtUpdateWithoutCgroup: what has nothing to do with a cgroup needs none; what has
+// is refused then, and the schemata are as before.
+func TestRdtUpdateWithoutCgroup(t *testing.T) {
+	root := resctrltest.New(t)
+	b := rdtBirth(t, root, specs.LinuxIntelRdt{L3CacheSchema: "L3:0=f"})
+	if err := rdtSteps(b, &undoStack{}); err != nil {
+		t.Fatal(err)
+	}
+	self, err := process.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.dir.Record.Init, b.dir.Record.Cgroup = state.Process(self), state.Cgroup{}
+	ask := func(l3, pids string) error {
+		r := &specs.LinuxResources{}
+		if err := resourceFlags(r, func(name string) string { return map[string]string{"pids-limit": pids}[name] }); err != nil {
+			t.Fatal(err)
+		}
+		return updateContainer(b.dir, r, l3, "")
+	}
+	schemata := func() string { return strings.Split(resctrltest.Read(t, root.Path, "web/schemata"), "\n")[0] }
+	if err := ask("L3:0=ff", ""); err != nil || schemata() != "L3:0=ff" {
+		t.Errorf("%v, the schemata are %q", err, schemata())
+	}
+	for _, l3 := range []string{"L3:0=3", ""} {
+		if err := ask(l3, "5"); err == nil || !strings.Contains(err.Error(), "created without a cgroup") || schemata() != "L3:0=ff" {
+			t.Errorf("with a limit of processes: %v, the schemata are %q", err, schemata())
+		}
+	}
+	b.dir.Record.Init.StartTime-- // somebody else's pid by now
+	if err := ask("L3:0=3", ""); !errors.Is(err, errNotRunning) || schemata() != "L3:0=ff" {
+		t.Errorf("a stopped container: %v, the schemata are %q", err, schemata())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,14 +76,37 @@ var updateCommand = &cli.Command{
 			return failed(c, id, err)
 		}
 		defer dir.Close()
-		back, err := updateRdt(dir.Record, c.String("l3-cache-schema"), c.String("mem-bw-schema"))
-		if err == nil {
-			if err = setLimits(dir, r); err != nil {
-				err = withCleanup(err, back())
-			}
-		}
-		return failed(c, id, err)
+		return failed(c, id, updateContainer(dir, r, c.String("l3-cache-schema"), c.String("mem-bw-schema")))
 	},
+}
+
+// updateContainer changes what is asked for of a container, be it created, running or paused:
+// all of it, or nothing.
+func updateContainer(dir *state.Dir, r *specs.LinuxResources, l3CacheSchema, memBwSchema string) error {
+	switch status, _ := statusOf(dir); status {
+	case specs.StateStopped:
+		return errNotRunning
+	case specs.StateCreating:
+		return errors.New("cannot update a container that is still being created")
+	}
+	back, err := updateRdt(dir.Record, l3CacheSchema, memBwSchema)
+	if err != nil {
+		return err
+	}
+	if l3CacheSchema+memBwSchema != "" && asksNothing(r) {
+		return nil // a resctrl group is no cgroup
+	}
+	if err := setLimits(dir, r); err != nil {
+		return withCleanup(err, back())
+	}
+	return nil
+}
+
+// asksNothing says whether resources are as resourceFlags leaves them without any flag.
+func asksNothing(r *specs.LinuxResources) bool {
+	return reflect.DeepEqual(*r, specs.LinuxResources{
+		Memory: &specs.LinuxMemory{}, CPU: &specs.LinuxCPU{}, Pids: &specs.LinuxPids{}, BlockIO: &specs.LinuxBlockIO{},
+	})
 }
 
 // readResources reads the document of --resources, if there is one.
@@ -227,14 +251,8 @@ func ignoresKernelMemory(m *specs.LinuxMemory) bool {
 	return kernel != nil && *kernel != 0 || tcp != nil && *tcp != 0
 }
 
-// setLimits changes the limits of a container, be it created, running or paused.
+// setLimits changes the limits of a container.
 func setLimits(dir *state.Dir, r *specs.LinuxResources) error {
-	switch status, _ := statusOf(dir); status {
-	case specs.StateStopped:
-		return errNotRunning
-	case specs.StateCreating:
-		return errors.New("cannot update a container that is still being created")
-	}
 	if len(dir.Record.Cgroup.Dirs) == 0 {
 		return errors.New("it was created without a cgroup")
 	}
