@@ -37,7 +37,8 @@ type callExplained struct {
 	Number uint32     `json:"number"`
 	Args   [6]uint64  `json:"args"`
 	seccomp.Verdict
-	// Conditional are the rules that look at the arguments.
+	// Conditional are the rules that look at the arguments, in the order in which they
+	// are tried.
 	Conditional []string `json:"conditional,omitempty"`
 }
 
@@ -141,7 +142,7 @@ func (c *callExplained) text(w io.Writer, program, given int) error {
 	}
 	lines = append(lines, fmt.Sprintf("instructions  %d, of a program of %d", c.Instructions, program))
 	if len(c.Conditional) > 0 {
-		lines = append(lines, "by arguments  "+strings.Join(c.Conditional, " ")+"; one that is not given is 0")
+		lines = append(lines, "by arguments  "+strings.Join(c.Conditional, " ")+", tried in this order; an argument that is not given is 0")
 	}
 	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
 	return err

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -21,6 +22,9 @@ func compare(t *testing.T, p *specs.LinuxSeccomp, native specs.Arch, d *dice) {
 func compareOn(t *testing.T, p *specs.LinuxSeccomp, native specs.Arch, d *dice, callers []specs.Arch) {
 	t.Helper()
 	f, err := Compile(p, native)
+	if err != nil && strings.Contains(err.Error(), "under the same conditions") {
+		return // TestOverlapsByLibseccomp holds this to libseccomp
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,8 @@
 //     left out. It does not shadow other entries of the call.
 //   - An entry without conditions decides, wherever it stands; the first of several.
 //     A condition with a mask of 0 always holds, and is no condition.
-//   - Of entries with conditions, the first whose conditions are all met decides.
-//     If none is met, the default is the answer. (Where such entries of one call
-//     overlap, libseccomp 2.5.4 was seen to choose by operators and values, to
-//     miss one, and to refuse some. Why was not run down.)
+//   - Of entries with conditions, one whose conditions are all met decides. If there is
+//     none, the default is the answer. If there are several, see below.
 //   - An entry that compares one argument more than once is as many entries, with
 //     one of the conditions each.
 //   - A condition compares all 64 bits of an argument, as numbers without sign. On
@@ -24,6 +22,36 @@
 //   - The native architecture is always covered. A call of one that is not covered
 //     ends its thread.
 //   - A name that no architecture has is ignored, and reported ([Filter.Unknown]).
+//
+// # Entries that overlap
+//
+// Of several entries of a call whose conditions are met, libseccomp does not take the
+// first, but the one that its tree of comparisons reaches first. That comes to an order
+// of the entries, which is the order here (order.go). Conditions count by the index of
+// their argument. Where two entries first differ:
+//
+//   - The one that compares an argument with a higher index comes first.
+//   - Of two that compare the same argument, ==, != and masks come before < and <=, and
+//     those before > and >=.
+//   - Among < and <=, the smaller value comes first, and elsewhere the greater one. A mask's
+//     value is what is to be found under it. Values are compared half by half: if the
+//     upper halves differ, they decide.
+//   - If a half has the same value, but is compared by another mask, or the lower one with
+//     < and <= (or > and >=), the one that the profile has first comes first, and
+//     with it all entries that begin like it.
+//   - One whose conditions are the beginning of the other's comes first, as one without
+//     conditions does.
+//
+// What the rules of one answer have among themselves makes no difference. Two entries
+// with the same conditions and different answers contradict each other: that is an
+// error, as for libseccomp. It also refuses an entry whose conditions are the beginning of
+// those of an earlier one with another answer, but takes the two the other way round; here
+// their order does not matter.
+//
+// In some corners the program that libseccomp makes (2.5.4 to 2.6.1) is not what the
+// rules say: it gives the answer of an entry that is not met, loses one, or takes
+// one order for some values and another for others. corners in overlap_test.go lists
+// them, each with its smallest example. The order above holds in them as well.
 //
 // # Calls that are newer than the profile
 //

@@ -48,27 +48,17 @@ func interpret(p *specs.LinuxSeccomp, native specs.Arch, d *Data) Verdict {
 			mux = &multiplexers[i]
 		}
 	}
-	matched := false
-	v := byDefault
-	for i, s := range p.Syscalls {
-		ret := interpretAction(s.Action, s.ErrnoRet)
-		if !slices.Contains(s.Names, name) || ret == fallback {
-			continue
-		}
-		this := Verdict{Ret: ret, Rule: fmt.Sprintf("/linux/seccomp/syscalls/%d", i)}
-		if interpretAlways(s.Args, on.wide) {
-			return this
-		}
-		if !matched && interpretArgs(s.Args, on.wide, d.Args) {
-			matched, v = true, this
+	for _, rule := range interpretRules(p, name, fallback, on.wide) {
+		if rule.met(on.wide, d.Args) {
+			return Verdict{Ret: rule.ret, Rule: fmt.Sprintf("/linux/seccomp/syscalls/%d", rule.entry)}
 		}
 	}
-	if matched || mux == nil {
-		return v
+	if mux == nil {
+		return byDefault
 	}
 	number := d.Args[0] & mux.mask
 	if number >= uint64(len(mux.calls)) || mux.calls[number] == "" {
-		return v
+		return byDefault
 	}
 	return interpretThrough(p, mux.calls[number], on.wide, byDefault)
 }
@@ -86,7 +76,7 @@ func interpretThrough(p *specs.LinuxSeccomp, name string, wide bool, byDefault V
 			Ret: ret, Rule: fmt.Sprintf("/linux/seccomp/syscalls/%d", i),
 			Reason: fmt.Sprintf("as %s, whose arguments are not seen here", name),
 		}
-		if interpretAlways(s.Args, wide) {
+		if always := slices.ContainsFunc(interpretSets(s.Args, wide), func(set []specs.LinuxSeccompArg) bool { return len(set) == 0 }); always {
 			return this
 		}
 		if stricter(ret, v.Ret) {
@@ -139,69 +129,4 @@ func interpretNewest(p *specs.LinuxSeccomp, on *arch) (newest string) {
 		}
 	}
 	return newest
-}
-
-// interpretAlways says that a rule answers a call whatever its arguments are.
-func interpretAlways(args []specs.LinuxSeccompArg, wide bool) bool {
-	for _, a := range args {
-		mask := a.Value
-		if !wide {
-			mask &= 1<<32 - 1
-		}
-		if a.Op != specs.OpMaskedEqual || mask != 0 {
-			// Among several conditions on one argument, one that always holds is
-			// enough: they are rules of their own.
-			if !interpretTwice(args) {
-				return false
-			}
-		} else if interpretTwice(args) {
-			return true
-		}
-	}
-	return !interpretTwice(args)
-}
-
-// interpretTwice says that an argument is compared twice.
-func interpretTwice(args []specs.LinuxSeccompArg) bool {
-	var seen [6]bool
-	for _, a := range args {
-		if seen[a.Index] {
-			return true
-		}
-		seen[a.Index] = true
-	}
-	return false
-}
-
-// interpretArgs says that the arguments meet all conditions, or one of them if an
-// argument is compared twice.
-func interpretArgs(conds []specs.LinuxSeccompArg, wide bool, args [6]uint64) bool {
-	any := interpretTwice(conds)
-	for _, c := range conds {
-		arg, value, two := args[c.Index], c.Value, c.ValueTwo
-		if !wide {
-			arg, value, two = arg&(1<<32-1), value&(1<<32-1), two&(1<<32-1)
-		}
-		var holds bool
-		switch c.Op {
-		case specs.OpEqualTo:
-			holds = arg == value
-		case specs.OpNotEqual:
-			holds = arg != value
-		case specs.OpLessThan:
-			holds = arg < value
-		case specs.OpLessEqual:
-			holds = arg <= value
-		case specs.OpGreaterThan:
-			holds = arg > value
-		case specs.OpGreaterEqual:
-			holds = arg >= value
-		case specs.OpMaskedEqual:
-			holds = arg&value == two&value
-		}
-		if holds == any {
-			return any
-		}
-	}
-	return !any
 }

@@ -59,7 +59,7 @@ func (f *Filter) Overview(on specs.Arch) ([]Group, error) {
 }
 
 // Conditional returns the JSON pointers of the rules that judge a call by its
-// arguments. There are none if it gets the same answer whatever they are.
+// arguments, in the order in which they are tried. There are none if it gets the same answer whatever they are.
 func (f *Filter) Conditional(on specs.Arch, nr uint32) []string {
 	a := findArch(on)
 	if a == nil {

@@ -48,7 +48,8 @@ var rolledNames = []string{
 	"personality", "openat2", "listns", "ioctl", "mmap", "no_such_call", "futex", "pread64", "restart_syscall",
 }
 
-// roll makes a profile out of choices. It always compiles.
+// roll makes a profile out of choices. It compiles, unless two of its entries contradict
+// each other.
 func (d *dice) roll() *specs.LinuxSeccomp {
 	p := &specs.LinuxSeccomp{}
 	act := func() (specs.LinuxSeccompAction, *uint) {

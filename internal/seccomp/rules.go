@@ -106,6 +106,11 @@ func read(profile *specs.LinuxSeccomp) (*rules, error) {
 		r.byCall[next[p.call]] = p.rule
 		next[p.call]++
 	}
+	for call := range numNames {
+		if err := r.contradiction(call); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
 }
 
@@ -147,18 +152,23 @@ func (r *rules) add(s *specs.LinuxSyscall, entry int) error {
 }
 
 // decide returns what the rules of a call come to: the one answer that they give
-// whatever the arguments are, or the rules to try in turn.
+// whatever the arguments are, or the rules in the order in which they are tried.
 func (r *rules) decide(call int, wide bool) (ret uint32, constant bool, inTurn []int32) {
-	list := r.of(call)
-	if len(list) == 0 {
-		return r.fallback, true, nil
+	if ret, constant = r.constant(call, wide); constant {
+		return ret, true, nil
 	}
+	return 0, false, r.order(r.of(call), wide)
+}
+
+// constant returns the one answer that a call gets whatever its arguments are.
+func (r *rules) constant(call int, wide bool) (ret uint32, ok bool) {
+	list := r.of(call)
 	for _, i := range list {
 		if r.all[i].unconditional(wide) {
-			return r.all[i].ret, true, nil
+			return r.all[i].ret, true
 		}
 	}
-	return 0, false, list
+	return r.fallback, len(list) == 0
 }
 
 // strictest returns the strictest answer that a call may get: what its form through

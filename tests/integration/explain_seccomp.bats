@@ -48,6 +48,36 @@ setup_profile() {
 	is "$(jq -r '[.name, .action, .data, .rule] | join(" ")' <<<"$OUT")" 'socket SCMP_ACT_ERRNO 97 /linux/seccomp/syscalls/2'
 }
 
+@test "explain --seccomp: of entries that overlap, the one that decides, and the order in which they are tried" {
+	setup_profile
+	config '.linux.seccomp.syscalls += [
+		{names: ["clone"], action: "SCMP_ACT_ERRNO", errnoRet: 1, args: [{index: 0, value: 8, op: "SCMP_CMP_LE"}]},
+		{names: ["clone"], action: "SCMP_ACT_ERRNO", errnoRet: 2, args: [{index: 0, value: 8, op: "SCMP_CMP_EQ"}]},
+		{names: ["clone"], action: "SCMP_ACT_ERRNO", errnoRet: 3, args: [{index: 0, value: 4294967296, op: "SCMP_CMP_GT"}]},
+		{names: ["clone"], action: "SCMP_ACT_ERRNO", errnoRet: 4, args: [{index: 1, value: 5, op: "SCMP_CMP_EQ"}]}]'
+	while read -r args rule; do
+		# shellcheck disable=SC2086 # a list of arguments
+		ok explain --seccomp --arch x86_64 "$BUNDLE/" clone ${args//,/ }
+		has "$OUT" "rule          /linux/seccomp/$rule"$'\n' "clone $args"
+		has "$OUT" 'by arguments  /linux/seccomp/syscalls/7 /linux/seccomp/syscalls/5 /linux/seccomp/syscalls/4 /linux/seccomp/syscalls/6, tried'
+	done <<-'ARGS'
+		7 syscalls/4
+		8 syscalls/5
+		8,5 syscalls/7
+		9 defaultAction
+		0x100000000 defaultAction
+		0x100000001 syscalls/6
+		0x100000001,5 syscalls/7
+	ARGS
+	# Two that contradict each other are refused where they would matter, and here.
+	config '.linux.seccomp.syscalls += [{names: ["clone"], action: "SCMP_ACT_LOG", args: [{index: 0, value: 8, op: "SCMP_CMP_EQ"}]}]'
+	for verb in create run; do
+		refused '/linux/seccomp/syscalls/8: answers clone otherwise than entry 5 does under the same conditions' "$verb" --bundle "$BUNDLE" "$ID"
+	done
+	refused '/linux/seccomp/syscalls/8: answers clone' explain --seccomp "$BUNDLE/" clone 8
+	nothing_left
+}
+
 @test "explain --seccomp: a call newer than the profile is ENOSYS, one of another architecture kills" {
 	setup_profile
 	ok explain --seccomp --arch x86_64 "$BUNDLE/" futex_waitv
