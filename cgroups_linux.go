@@ -64,6 +64,7 @@ func cgroupsOf(s *specs.Spec, id string, h *host, opt *birthOptions) (_ *cgroups
 			}
 			return nil, faults, refused
 		}
+		faults = append(faults, h.undelegated(c.dirs, writes)...)
 	}
 	if h.systemd && !h.userSystemd || h.initial && h.mounts {
 		faults = append(faults, c.devices(resources)...)
@@ -79,6 +80,20 @@ func (h *host) refuses(dirs cgroup.Dirs) error {
 		return nil
 	}
 	return dirs.Permitted(h.access)
+}
+
+// undelegated are the limits of controllers that a rootless container's cgroup cannot get.
+func (h *host) undelegated(dirs cgroup.Dirs, writes []cgroup.Write) []error {
+	if !h.rootless {
+		return nil
+	}
+	var faults []error
+	for _, w := range writes {
+		if why := dirs.Undelegated(w.Controller, h.access, h.controllers); w.Unified && why != "" {
+			faults = append(faults, fmt.Errorf("%s: %s", w.Field, why))
+		}
+	}
+	return faults
 }
 
 // devices translates the device rules: the config's, then those of the devices

@@ -34,8 +34,8 @@ func (b *birth) delegateCgroup(before bool) []plan.Step {
 	}
 	words := fmt.Sprintf("give the cgroup to user %d of the container", b.spec.Process.User.UID)
 	if before {
-		if b.cgroupOwner() == b.host.euid {
-			return nil // whose it is already
+		if b.cgroupOwner() == b.host.euid || b.keepsCgroup() {
+			return nil // whose it is already, or who keeps it
 		}
 		words = fmt.Sprintf("give the cgroup to user %d, who is %d in the container", b.cgroupOwner(), b.spec.Process.User.UID)
 	}
@@ -45,6 +45,9 @@ func (b *birth) delegateCgroup(before bool) []plan.Step {
 		Detail: "the directory, and the files in it that " + cgroup.DelegateFile + " lists",
 		Shell:  b.typed(func() []string { return shellGive(b.cgroupOwner(), b.cgroups.dirs[0].Path) }),
 		Do: func() (func() error, error) {
+			if b.keepsCgroup() {
+				return nil, nil
+			}
 			return nil, b.cgroup.Give(b.cgroupOwner(), cgroup.Delegated(cgroup.DelegateFile))
 		},
 	}}
@@ -61,6 +64,13 @@ func (b *birth) cgroupOwner() int {
 	}
 	id, _ := outside(user, b.uids) // that it is mapped has been checked
 	return int(id)
+}
+
+// keepsCgroup says whether a cgroup that is due to the container's user stays the caller's:
+// a user without privileges can give nothing away (chown(2)), and could afterwards neither
+// put a process into the cgroup nor remove what was made in it.
+func (b *birth) keepsCgroup() bool {
+	return !b.host.ids && b.cgroupOwner() != b.host.euid
 }
 
 // subCgroup is the cgroup below the container's that the config asks for, as a path that
@@ -118,8 +128,8 @@ func (b *birth) enterSubCgroup() []plan.Step {
 			if err := b.cgroup.PassOn(name); err != nil {
 				return nil, err
 			}
-			if b.cgroupOwner() == b.host.euid {
-				return nil, nil // whose it is already
+			if b.cgroupOwner() == b.host.euid || b.keepsCgroup() {
+				return nil, nil // whose it is already, or who keeps it
 			}
 			return nil, sub.Give(b.cgroupOwner(), cgroup.Delegated(cgroup.DelegateFile))
 		},

@@ -25,7 +25,9 @@ type host struct {
 	rootless bool
 	// access asks what the runtime may write to.
 	access cgroup.Access
-	layout *cgroup.Layout // nil: no cgroups
+	// controllers reads those of a cgroup of version 2.
+	controllers func(dir string) []string
+	layout      *cgroup.Layout // nil: no cgroups
 	// systemd manages the cgroups, and userSystemd says that it is that of the user.
 	systemd, userSystemd bool
 	// streamOwner has the owner of each standard stream that may be given to
@@ -44,7 +46,7 @@ type host struct {
 // thisHost looks at the machine.
 func thisHost(cgroupManager, rootless string) (*host, error) {
 	h := &host{
-		euid: os.Geteuid(), egid: os.Getegid(), access: cgroup.Writable,
+		euid: os.Geteuid(), egid: os.Getegid(), access: cgroup.Writable, controllers: cgroup.AvailableIn,
 		open: openBelow, module: activeModule, resctrl: resctrl.Find, streamOwner: map[int]uint32{},
 	}
 	var err error

@@ -163,6 +163,9 @@ func (b *birth) warn(r *request) {
 	if b.noCgroup != nil {
 		say(fmt.Sprintf("the container has no cgroup, so that it cannot be limited or paused: %v", b.noCgroup))
 	}
+	if (b.delegates() || b.subCgroup() != "") && b.usersByPath() < 0 && b.keepsCgroup() {
+		say(fmt.Sprintf("the container's cgroup stays the caller's, so that user %d inside cannot divide it: only root can give it to another", b.spec.Process.User.UID))
+	}
 	b.caps.warn()
 	if b.filter != nil && len(b.filter.Unknown) > 0 {
 		log.Debug(fmt.Sprintf("/linux/seccomp/syscalls: ignored, as no architecture has such a call: %s", strings.Join(b.filter.Unknown, ", ")))

@@ -42,7 +42,7 @@ func (c *cgroups) shellMake() []string {
 			for i := range levels {
 				file := plan.Quote(path.Join(d.Hierarchy.Dir, path.Join(levels[:i]...), "cgroup.subtree_control"))
 				for _, name := range need {
-					lines = append(lines, "echo +"+name+" >"+file)
+					lines = append(lines, "grep -qw "+name+" "+file+" || echo +"+name+" >"+file)
 				}
 				for _, name := range statisticsControllers {
 					if slices.Contains(d.Hierarchy.Controllers, name) && !slices.Contains(need, name) {
@@ -173,7 +173,13 @@ func (b *birth) shellMountCgroup(m *mount, plain []string) []string {
 		return append(lines, one("cgroup2", "", nil, at))
 	}
 	if b.cgroups.mode == cgroup.Unified {
-		return append(lines, one("cgroup2", b.cgroups.dirs[0].Path, nil, at))
+		dir := b.cgroups.dirs[0].Path
+		line := one("cgroup2", dir, nil, at)
+		if own && b.inUsers() {
+			lines = append(lines, plan.Remark("mount(8) refuses the same file system a second time, where a bind of /sys has brought it"))
+			line += " 2>/dev/null || {\n\t" + strings.ReplaceAll(one("", dir, nil, at), "\n", "\n\t") + "\n}"
+		}
+		return append(lines, line)
 	}
 	lines = append(lines, "mount -t tmpfs -o mode=755 cgroup "+at)
 	for _, d := range b.cgroups.dirs {

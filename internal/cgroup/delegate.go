@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -64,6 +65,52 @@ func (d Dirs) Permitted(access Access) error {
 		}
 	}
 	return nil
+}
+
+// AvailableIn reads the controllers that a cgroup of version 2 has, nil where it cannot
+// be read: it does not exist yet.
+func AvailableIn(dir string) []string {
+	text, err := readFile(dir + "/cgroup.controllers")
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(text)
+}
+
+// Undelegated says why the directories will not get a controller of version 2 from a
+// process that may write to what access lets it, or returns "". A cgroup has those
+// controllers that all above it pass on, and one that has processes passes none on
+// (cgroups(7), "No internal processes"). available is [AvailableIn], but for tests.
+func (d Dirs) Undelegated(controller string, access Access, available func(dir string) []string) string {
+	for _, dir := range d {
+		h := dir.Hierarchy
+		if !h.Unified || !h.has(controller) {
+			continue
+		}
+		busy, lacking := "", ""
+		var refused []string
+		for at := dir.Path; at != h.Dir && !slices.Contains(available(at), controller); at = path.Dir(at) {
+			above := path.Dir(at)
+			if h.Inside && above == path.Join(h.Dir, h.Own) {
+				busy = above
+			}
+			file := above + "/cgroup.subtree_control"
+			if err := access(file); err != nil && !os.IsNotExist(err) {
+				refused = append([]string{file}, refused...)
+				if lacking == "" {
+					lacking = at
+				}
+			}
+		}
+		switch {
+		case lacking != "":
+			return fmt.Sprintf("the controller %s is not delegated to %s: root has to write +%s to %s, or systemd to be told by Delegate=%s in the unit of the user's service manager",
+				controller, lacking, controller, strings.Join(refused, ", then to "), controller)
+		case busy != "":
+			return fmt.Sprintf("%s has processes, the runtime's own among them, and so cannot pass on the controller %s: start the runtime in a cgroup below it", busy, controller)
+		}
+	}
+	return ""
 }
 
 // common returns the deepest directory that holds both, or is one of them.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -85,5 +86,40 @@ func TestPermittedLegacy(t *testing.T) {
 	}
 	if err := dirs.Permitted(granting(exist, Root+"/pids/me", Root+"/pids/me/tasks")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestUndelegated(t *testing.T) {
+	has := map[string][]string{
+		"/sys/fs/cgroup": {"memory", "pids", "io"}, "/sys/fs/cgroup/users": {"memory", "pids"}, "/sys/fs/cgroup/users/me": {"memory", "pids"},
+		"/sys/fs/cgroup/users/me/own": {"pids"},
+	}
+	access := func(file string) error {
+		dir := filepath.Dir(file)
+		if _, ok := has[dir]; !ok {
+			return &os.PathError{Op: "access", Path: file, Err: unix.ENOENT}
+		}
+		if dir == "/sys/fs/cgroup" || dir == "/sys/fs/cgroup/users" {
+			return &os.PathError{Op: "access", Path: file, Err: unix.EACCES}
+		}
+		return nil
+	}
+	h := Hierarchy{Dir: "/sys/fs/cgroup", Unified: true, Own: "/users/me/own", Controllers: has["/sys/fs/cgroup"]}
+	for _, tc := range []struct {
+		path, controller string
+		inside           bool
+		want             string
+	}{
+		{"/users/me/box", "memory", false, ""},
+		{"/users/me/deep/er/box", "memory", false, ""},
+		{"/users/me/box", "cpu", false, ""}, // nobody has it: that is another fault
+		{"/users/me/box", "io", false, "the controller io is not delegated to /sys/fs/cgroup/users/me: root has to write +io to /sys/fs/cgroup/cgroup.subtree_control, then to /sys/fs/cgroup/users/cgroup.subtree_control, or systemd to be told by Delegate=io in the unit of the user's service manager"},
+		{"/users/me/own/box", "memory", true, "/sys/fs/cgroup/users/me/own has processes, the runtime's own among them, and so cannot pass on the controller memory: start the runtime in a cgroup below it"},
+	} {
+		h.Inside = tc.inside
+		d := Dirs{{Hierarchy: Hierarchy{Dir: "/sys/fs/cgroup/cpu", Controllers: []string{"memory"}}}, {Hierarchy: h, Path: "/sys/fs/cgroup" + tc.path}}
+		if got := d.Undelegated(tc.controller, access, func(dir string) []string { return has[dir] }); got != tc.want {
+			t.Errorf("%s in %s: %q, should be %q", tc.controller, tc.path, got, tc.want)
+		}
 	}
 }

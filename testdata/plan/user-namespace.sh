@@ -157,7 +157,11 @@ mount -t sysfs -o nosuid,noexec,nodev,ro sysfs "$root"/sys
 
 # 25. mount cgroup on /sys/fs/cgroup (/mounts/6)
 mkdir -p "$root"/sys/fs/cgroup
-mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup
+# mount(8) refuses the same file system a second time, where a bind of /sys has brought it
+mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup 2>/dev/null || {
+	mount --bind /sys/fs/cgroup/user.slice/web "$root"/sys/fs/cgroup
+	mount -o remount,bind,nosuid,noexec,nodev,relatime,ro "$root"/sys/fs/cgroup
+}
 
 # 26. bind the host's /dev/null
 mkdir -p "$root"/dev

@@ -24,11 +24,12 @@ user_ok() {
 	((STATUS == 0)) || fail "$* exits $STATUS" "  stdout: $OUT" "  stderr: $ERR"
 }
 
-# common_setup and common_teardown are those of helpers.bash. user_setup makes the bundle
-# that `spec --rootless` makes for the user, with the shared root file system.
-eval "$(declare -f setup | sed '1s/setup/common_setup/')"
+# user_setup makes the bundle that `spec --rootless` makes for the user, with the shared
+# root file system. What helpers.bash does before and after a test is plain_setup and
+# plain_teardown.
+eval "$(declare -f setup | sed '1s/setup/plain_setup/')"
 user_setup() {
-	common_setup
+	plain_setup
 	[[ ${T:-} ]] || return
 	only_oci_mini "what it says and does for users"
 	USER_ENV=()
@@ -41,15 +42,19 @@ user_setup() {
 	UNCHANGED=$(<"$BUNDLE/config.json")
 }
 
-eval "$(declare -f teardown | sed '1s/teardown/common_teardown/')"
+eval "$(declare -f teardown | sed '1s/teardown/plain_teardown/')"
 user_teardown() {
+	user_delete_all
+	plain_teardown
+}
+
+user_delete_all() {
 	local entry
 	for entry in "${T:-/nonexistent}"/xdg/oci-mini/*/; do
 		[[ -d $entry ]] || continue
 		entry=${entry%/}
 		user_rt delete --force "${entry##*/}"
 	done
-	common_teardown
 }
 
 # reset_config: as user_setup has made it.
