@@ -12,6 +12,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/capability"
 	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/idmap"
 	"github.com/oci-mini/oci-mini/internal/resctrl"
 )
 
@@ -21,6 +22,9 @@ type host struct {
 	euid    int
 	egid    int
 	lastCap int
+	// uids and gids are the maps of the user namespace that the runtime is in, unless it
+	// is the initial one.
+	uids, gids []idmap.Range
 	// rootless: a container goes without a cgroup if it can't have one.
 	rootless bool
 	// access asks what the runtime may write to.
@@ -52,6 +56,14 @@ func thisHost(cgroupManager, rootless string) (*host, error) {
 	var err error
 	if h.rights, err = ownRights(); err != nil {
 		return nil, err
+	}
+	if !h.initial {
+		if h.uids, err = idmap.Users.Of("self"); err != nil {
+			return nil, err
+		}
+		if h.gids, err = idmap.Groups.Of("self"); err != nil {
+			return nil, err
+		}
 	}
 	if h.rootless, err = rootlessMode(rootless, h.rights, h.euid); err != nil {
 		return nil, err

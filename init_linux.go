@@ -126,11 +126,12 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	}
 	faults = append(faults, b.checkLabels()...)
 	faults = append(faults, b.compileFilter()...)
-	if len(faults) > 0 {
-		return nil, faultList(faults)
-	}
 	if b.ownUsers() {
 		b.uids, b.gids = s.Linux.UIDMappings, s.Linux.GIDMappings
+		faults = append(faults, b.nestMaps()...)
+	}
+	if len(faults) > 0 {
+		return nil, faultList(faults)
 	}
 	if p := s.Process; p != nil {
 		b.env = environment(append(p.Env[:len(p.Env):len(p.Env)], opt.env...), h.home(b, p.User.UID))

@@ -1,17 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-mini/oci-mini/internal/idmap"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/spec"
@@ -181,50 +181,23 @@ func joinedUp(maps []specs.LinuxIDMapping) []specs.LinuxIDMapping {
 	return list
 }
 
-// mappingText says mappings as their files have them: first id inside, first outside,
-// how many. A long list is cut.
+// mappingText says mappings as their files have them.
 func mappingText(maps []specs.LinuxIDMapping) string {
-	const most = 5
-	var lines []string
-	for i, m := range maps {
-		if i == most {
-			lines = append(lines, fmt.Sprintf("and %d more", len(maps)-most))
-			break
-		}
-		lines = append(lines, fmt.Sprintf("%d %d %d", m.ContainerID, m.HostID, m.Size))
-	}
-	if len(lines) == 0 {
-		return "none"
-	}
-	return strings.Join(lines, ", ")
+	return idmap.Text(idRanges(maps))
 }
 
 // readMappings reads the mappings of a process's user namespace, as the runtime sees the
 // ids outside.
 func (b *birth) readMappings(pid int) error {
 	for _, f := range []struct {
-		name string
+		kind idmap.Kind
 		to   *[]specs.LinuxIDMapping
-	}{{"uid_map", &b.uids}, {"gid_map", &b.gids}} {
-		file, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, f.name))
+	}{{idmap.Users, &b.uids}, {idmap.Groups, &b.gids}} {
+		ranges, err := f.kind.Of(strconv.Itoa(pid))
 		if err != nil {
 			return err
 		}
-		*f.to = nil
-		lines := bufio.NewScanner(file)
-		for lines.Scan() {
-			var m specs.LinuxIDMapping
-			if _, err := fmt.Sscan(lines.Text(), &m.ContainerID, &m.HostID, &m.Size); err != nil {
-				file.Close()
-				return fmt.Errorf("%s: %q: %w", file.Name(), lines.Text(), err)
-			}
-			*f.to = append(*f.to, m)
-		}
-		err = lines.Err()
-		file.Close()
-		if err != nil {
-			return err
-		}
+		*f.to = mappingsOf(ranges)
 	}
 	return nil
 }

@@ -22,9 +22,13 @@ type rights struct {
 	// mounts: it may clone the mounts that it sees (CAP_SYS_ADMIN over its mount
 	// namespace).
 	mounts bool
+	// namespaces: it may make them without a new user namespace (CAP_SYS_ADMIN).
+	namespaces bool
 	// ids: it may map any of its own ids into a new user namespace (CAP_SETUID,
 	// CAP_SETGID).
 	ids bool
+	// fileCaps: it may map user 0 (CAP_SETFCAP).
+	fileCaps bool
 	// groups: setgroups(2) is not denied in its user namespace.
 	groups bool
 }
@@ -46,8 +50,8 @@ func ownRights() (rights, error) {
 	}
 	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
 	r := rights{
-		initial: users.Ino == initialUsersInode, mounts: has(unix.CAP_SYS_ADMIN),
-		ids: has(unix.CAP_SETUID) && has(unix.CAP_SETGID), groups: true,
+		initial: users.Ino == initialUsersInode, mounts: has(unix.CAP_SYS_ADMIN), namespaces: has(unix.CAP_SYS_ADMIN),
+		ids: has(unix.CAP_SETUID) && has(unix.CAP_SETGID), fileCaps: has(unix.CAP_SETFCAP), groups: true,
 	}
 	if r.initial {
 		return r, nil
@@ -122,7 +126,7 @@ func initialUsers() bool {
 // checkRights refuses what the runtime has no right to and no way around.
 func (b *birth) checkRights() []error {
 	var faults []error
-	if !b.host.mounts && !b.ns.private(unix.CLONE_NEWUSER) && b.host.initial {
+	if !b.host.namespaces && !b.ns.private(unix.CLONE_NEWUSER) {
 		faults = append(faults, errors.New("/linux/namespaces: without a user namespace in it, only root can run this config; `oci-mini spec --rootless` writes one for other users"))
 	}
 	for _, m := range b.mounts {

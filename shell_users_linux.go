@@ -58,7 +58,7 @@ func (b *birth) shellUsers(join, words []string) []string {
 	// unshare(1) cannot wait for those who write the maps. A process holds the user
 	// namespace until the container is in it.
 	lines := []string{
-		"unshare --user sleep 60 & users=$!",
+		"unshare --user sleep 10 & users=$!",
 		"trap 'kill $users' EXIT",
 		plan.Remark("a process that does not show its namespaces is not ready either"),
 		`until ns=$(readlink /proc/$users/ns/user) && [ "$ns" != "$(readlink /proc/self/ns/user)" ]; do kill -0 $users && sleep 0.1; done`,
@@ -67,7 +67,7 @@ func (b *birth) shellUsers(join, words []string) []string {
 	for _, m := range []struct {
 		kind idmap.Kind
 		maps []specs.LinuxIDMapping
-	}{{idmap.Users, l.UIDMappings}, {idmap.Groups, l.GIDMappings}} {
+	}{{idmap.Users, b.uids}, {idmap.Groups, b.gids}} {
 		text := strings.TrimSuffix(mappingLines(m.maps), "\n")
 		switch b.mapper(m.kind, m.maps) {
 		case mapHelper:
@@ -76,10 +76,12 @@ func (b *birth) shellUsers(join, words []string) []string {
 		case mapOwn:
 			if m.kind.File == idmap.Groups.File {
 				lines = append(lines, "echo deny >/proc/$users/setgroups")
-				enter += " --preserve-credentials" // or it gives groups up, which is denied
 			}
 		}
 		lines = append(lines, "echo '"+text+"' >/proc/$users/"+m.kind.File)
+	}
+	if b.noGroups {
+		enter += " --preserve-credentials" // or it gives groups up, which is denied
 	}
 	return append(lines, "exec "+enter+" "+plan.Command(words...)+` sh -c "kill \$0; exec \"\$@\"" $users`)
 }

@@ -53,6 +53,50 @@ func idRanges(maps []specs.LinuxIDMapping) []idmap.Range {
 	return list
 }
 
+// mappingsOf is the reverse of idRanges.
+func mappingsOf(ranges []idmap.Range) []specs.LinuxIDMapping {
+	list := make([]specs.LinuxIDMapping, len(ranges))
+	for i, r := range ranges {
+		list[i] = specs.LinuxIDMapping{ContainerID: r.Inside, HostID: r.Outside, Size: r.Size}
+	}
+	return list
+}
+
+// nestMaps fits the maps of a new user namespace into those of the one that the runtime
+// is in, and returns what cannot be mapped.
+func (b *birth) nestMaps() []error {
+	if b.opt.pid != 0 {
+		return nil // an exec: they are written
+	}
+	var faults []error
+	for _, m := range []struct {
+		field string
+		kind  idmap.Kind
+		own   []idmap.Range
+		to    *[]specs.LinuxIDMapping
+	}{{"/linux/uidMappings", idmap.Users, b.host.uids, &b.uids}, {"/linux/gidMappings", idmap.Groups, b.host.gids, &b.gids}} {
+		users := m.kind.File == idmap.Users.File
+		if users && !b.host.fileCaps && b.mapper(m.kind, *m.to) != mapHelper {
+			for i, line := range *m.to {
+				if line.HostID == 0 {
+					faults = append(faults, fmt.Errorf("%s/%d: mapping user 0 takes CAP_SETFCAP, which the runtime lacks (user_namespaces(7))", m.field, i))
+				}
+			}
+		}
+		if b.host.initial || m.own == nil {
+			continue
+		}
+		lines, missing, ok := idmap.Nest(idRanges(*m.to), m.own)
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s: %s %d is not mapped in the user namespace that the runtime is in: its %s has %s",
+				m.field, m.kind.Noun, missing, m.kind.File, idmap.Text(m.own)))
+			continue
+		}
+		*m.to = mappingsOf(lines)
+	}
+	return faults
+}
+
 // mapUsers gives the new user namespace its ids. The maps are written by the runtime,
 // or by those whom it asks: init has no rights to the ids outside.
 func (b *birth) mapUsers() []plan.Step {
@@ -69,7 +113,7 @@ func (b *birth) mapUsers() []plan.Step {
 		})
 	}
 	l := b.spec.Linux
-	steps = append(steps, b.writeIDMap("/linux/uidMappings", idmap.Users, l.UIDMappings))
+	steps = append(steps, b.writeIDMap("/linux/uidMappings", idmap.Users, b.uids))
 	if b.mapper(idmap.Groups, l.GIDMappings) == mapOwn {
 		steps = append(steps, plan.Step{
 			Field: "/linux/gidMappings", By: plan.Runtime, Words: "give up setgroups in the user namespace",
@@ -78,7 +122,7 @@ func (b *birth) mapUsers() []plan.Step {
 			Do:     func() (func() error, error) { return nil, idmap.DenyGroups(b.child.Pid) },
 		})
 	}
-	return append(steps, b.writeIDMap("/linux/gidMappings", idmap.Groups, l.GIDMappings))
+	return append(steps, b.writeIDMap("/linux/gidMappings", idmap.Groups, b.gids))
 }
 
 // becomeRoot makes the process root of its user namespace.

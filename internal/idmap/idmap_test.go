@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,5 +94,38 @@ func TestRun(t *testing.T) {
 	}
 	if _, err := run("/bin/sh", []string{"sh", "-c", ":"}); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestNest(t *testing.T) {
+	own := []Range{{0, 2001, 1}, {1, 300000, 65536}, {4294967294, 7, 1}}
+	for _, tc := range []struct {
+		ranges, want []Range
+		missing      uint32
+	}{
+		{[]Range{{0, 0, 1}}, []Range{{0, 0, 1}}, 0},
+		{[]Range{{0, 0, 65537}}, []Range{{0, 0, 1}, {1, 1, 65536}}, 0},
+		{[]Range{{0, 1, 10}, {10, 0, 2}}, []Range{{0, 1, 10}, {10, 0, 1}, {11, 1, 1}}, 0},
+		{[]Range{{5, 4294967294, 1}}, []Range{{5, 4294967294, 1}}, 0},
+		{[]Range{{0, 0, 1}, {1, 60000, 10000}}, nil, 65537},
+		{[]Range{{0, 4294967294, 2}}, nil, 4294967295},
+		{[]Range{{0, 100000, 1}}, nil, 100000},
+	} {
+		got, missing, ok := Nest(tc.ranges, own)
+		if !slices.Equal(got, tc.want) || missing != tc.missing || ok != (tc.want != nil) {
+			t.Errorf("Nest(%v) = %v, %d, %v", tc.ranges, got, missing, ok)
+		}
+	}
+}
+
+func TestOf(t *testing.T) {
+	for _, k := range []Kind{Users, Groups} {
+		list, err := k.Of("self")
+		if err != nil || len(list) == 0 {
+			t.Errorf("%s: %v, %v", k.File, list, err)
+		}
+	}
+	if _, err := Users.Of("0"); err == nil {
+		t.Error("process 0 has a map")
 	}
 }

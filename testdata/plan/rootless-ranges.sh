@@ -39,7 +39,7 @@ test -c /dev/null
 
 # 6. clone the first process; new namespaces: pid, ipc, uts, mount, user (/linux/namespaces)
 (
-unshare --user sleep 60 & users=$!
+unshare --user sleep 10 & users=$!
 trap 'kill $users' EXIT
 # a process that does not show its namespaces is not ready either
 until ns=$(readlink /proc/$users/ns/user) && [ "$ns" != "$(readlink /proc/self/ns/user)" ]; do kill -0 $users && sleep 0.1; done

@@ -67,7 +67,7 @@ test -c /dev/null
 (
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
-unshare --user sleep 60 & users=$!
+unshare --user sleep 10 & users=$!
 trap 'kill $users' EXIT
 # a process that does not show its namespaces is not ready either
 until ns=$(readlink /proc/$users/ns/user) && [ "$ns" != "$(readlink /proc/self/ns/user)" ]; do kill -0 $users && sleep 0.1; done

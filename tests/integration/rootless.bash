@@ -4,11 +4,13 @@
 
 # What stands in front of the user's commands, if anything does; see named_user.
 AS_USER=()
+# What stands behind the change of user, such as nsenter.
+IN_USER=()
 
 # as_user COMMAND...: runs it as user and group 2001, with only that in its environment.
 as_user() {
 	"${AS_USER[@]}" setpriv --reuid 2001 --regid 2001 --clear-groups \
-		env -i "PATH=$PATH" XDG_RUNTIME_DIR="$T/xdg" HOME="$BUNDLE" OCI_TEST_MARK="$MARK" "${USER_ENV[@]}" "$@"
+		env -i "PATH=$PATH" XDG_RUNTIME_DIR="$T/xdg" HOME="$BUNDLE" OCI_TEST_MARK="$MARK" "${USER_ENV[@]}" "${IN_USER[@]}" "$@"
 }
 
 # user_rt ARG...: rt as that user, with the state where users have it.

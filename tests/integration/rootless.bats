@@ -170,6 +170,7 @@ teardown() { user_teardown; }
 
 @test "rootless: a host that forbids user namespaces is told by the name of its switch" {
 	# The limit of a nested user namespace is its root's to set.
+	config '.linux.uidMappings[0].hostID = 0 | .linux.gidMappings[0].hostID = 0'
 	STATUS=0
 	ERR=$(as_user unshare --user --map-root-user --mount sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"' sh \
 		"$RUNTIME" --root "$T/xdg/own" run --bundle "$BUNDLE" "$ID" 2>&1) || STATUS=$?
