@@ -110,16 +110,26 @@ func (b *birth) openHostProc() []plan.Step {
 			}
 			b.opened = append(b.opened, fd)
 			b.procFd = fd
-			var st unix.Statfs_t
-			if err := unix.Fstatfs(fd, &st); err != nil {
-				return nil, os.NewSyscallError("fstatfs", err)
-			}
-			if st.Type != unix.PROC_SUPER_MAGIC {
-				return nil, errors.New("/proc is not a procfs")
-			}
-			return nil, nil
+			return nil, isProc(fd)
 		},
 	}}
+}
+
+// isProc makes sure that a directory is the root of a procfs, which has the inode 1
+// (PROC_ROOT_INO in the kernel's include/linux/proc_fs.h).
+func isProc(fd int) error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return os.NewSyscallError("fstatfs", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if fs.Type != unix.PROC_SUPER_MAGIC || st.Ino != 1 {
+		return errors.New("/proc is not a procfs, or only a part of one")
+	}
+	return nil
 }
 
 // attachRoot mounts the rootfs on itself in the new mount namespace, where hooks of
