@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +13,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/resctrl"
 	"github.com/oci-mini/oci-mini/internal/systemd"
+	"github.com/oci-mini/oci-mini/spec"
 )
 
 // stepFailure is a step of a Plan that did not succeed.
@@ -153,7 +155,7 @@ func hint(err error) string {
 		return "the agent that the profile leaves calls to must listen on this socket before the container is made"
 	case field == "/process/apparmorProfile" && errno == unix.ENOENT:
 		return "apparmor_parser -r FILE loads a profile; aa-status lists those that are loaded"
-	case field == "/process/selinuxLabel" && errno == unix.EINVAL, strings.Contains(text, "fsconfig context="):
+	case field == "/process/selinuxLabel" && errno == unix.EINVAL, refusesContext(text):
 		return "the loaded policy does not know this context (seinfo lists users, roles and types)"
 	case (errno == unix.EACCES || errno == unix.EPERM) && strings.Contains(text, "/proc/") && ownProfile() != "":
 		return "the runtime itself is confined by the AppArmor profile " + ownProfile() +
@@ -161,12 +163,17 @@ func hint(err error) string {
 	case nr == unix.SYS_KEYCTL && errno == unix.EDQUOT:
 		return "a user's session keyrings count against /proc/sys/kernel/keys/maxkeys; --no-new-keyring makes none"
 	case nr == unix.SYS_CAPSET && errno == unix.EPERM:
-		return "the runtime itself lacks a capability that the config asks for"
+		return "what is effective must be permitted too (capabilities(7))"
 	}
 	if errors.Is(err, resctrl.ErrNotMounted) {
 		return "mount -t resctrl resctrl /sys/fs/resctrl, where /proc/filesystems lists resctrl: the processor has RDT or its like then"
 	}
 	return netDeviceHint(field, errno)
+}
+
+// refusesContext says whether a mount was refused for the label in its options.
+func refusesContext(text string) bool {
+	return slices.ContainsFunc(spec.MountContexts, func(name string) bool { return strings.Contains(text, "fsconfig "+name+"=") })
 }
 
 // undoStack holds what must be taken back if a later step fails, only for things

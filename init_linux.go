@@ -114,6 +114,9 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	faults = append(faults, more...)
 	if s.Process != nil {
 		b.caps = capabilitiesOf(s.Process.Capabilities)
+		if !b.ns.private(unix.CLONE_NEWUSER) { // which has them all inside
+			b.caps.limit(h.capabilities)
+		}
 	}
 	if err := opt.overlay.check(b); err != nil {
 		faults = append(faults, err)

@@ -41,7 +41,7 @@ var (
 // testHost is a host without surprises: root, whose passwd file is the given text.
 func testHost(layout *cgroup.Layout, passwd string) *host {
 	return &host{
-		rights: rights{initial: true, mounts: true, namespaces: true, ids: true, fileCaps: true, groups: true}, lastCap: 40, layout: layout,
+		rights: rights{initial: true, mounts: true, namespaces: true, ids: true, fileCaps: true, groups: true, capabilities: 1<<64 - 1}, lastCap: 40, layout: layout,
 		module: func(string) bool { return true },
 		open: func(string, string) (io.ReadCloser, error) {
 			if passwd == "" {

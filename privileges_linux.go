@@ -212,6 +212,17 @@ type capabilities struct {
 	bounding, effective, inheritable, permitted, ambient uint64
 
 	unknown []string
+	// withheld were asked for, and the runtime has none to give.
+	withheld uint64
+}
+
+// limit takes away what a process that has these cannot give itself (capset(2)). The
+// bounding set may keep them: it grants nothing.
+func (c *capabilities) limit(have uint64) {
+	c.withheld = (c.effective | c.inheritable | c.permitted) &^ have
+	c.effective &= have
+	c.inheritable &= have
+	c.permitted &= have
 }
 
 // raised are the ambient capabilities that the kernel can raise: those that are permitted and
@@ -225,6 +236,9 @@ func (c *capabilities) warn() {
 	}
 	if len(c.unknown) > 0 {
 		log.Warn("/process/capabilities: ignored, as the kernel has no such capability: " + strings.Join(c.unknown, ", "))
+	}
+	if withheld := capability.In(c.withheld); len(withheld) > 0 {
+		log.Warn("/process/capabilities: not granted, as the runtime does not have it itself: " + strings.Join(withheld, ", "))
 	}
 	if missed := capability.In(c.ambient &^ c.raised()); len(missed) > 0 {
 		log.Warn("/process/capabilities/ambient: not raised, as it takes the permitted and the inheritable set too: " + strings.Join(missed, ", "))

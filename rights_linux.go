@@ -31,6 +31,8 @@ type rights struct {
 	fileCaps bool
 	// groups: setgroups(2) is not denied in its user namespace.
 	groups bool
+	// capabilities are its permitted ones, as bits.
+	capabilities uint64
 }
 
 // initialUsersInode is the inode of the initial user namespace (PROC_USER_INIT_INO in
@@ -52,6 +54,7 @@ func ownRights() (rights, error) {
 	r := rights{
 		initial: users.Ino == initialUsersInode, mounts: has(unix.CAP_SYS_ADMIN), namespaces: has(unix.CAP_SYS_ADMIN),
 		ids: has(unix.CAP_SETUID) && has(unix.CAP_SETGID), fileCaps: has(unix.CAP_SETFCAP), groups: true,
+		capabilities: uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted),
 	}
 	if r.initial {
 		return r, nil

@@ -157,6 +157,32 @@ sets() {
 	nothing_left
 }
 
+@test "capabilities: one that the runtime does not have warns in the log, and the rest holds" {
+	command -v setpriv >/dev/null || skip 'needs setpriv (util-linux)'
+	printf '#!/bin/sh\nexec setpriv --bounding-set -sys_time --inh-caps -sys_time "%s" "$@"\n' "$RUNTIME" >"$T/runtime"
+	chmod 755 "$T/runtime"
+	RUNTIME=$T/runtime
+	config '.process.capabilities = (["CAP_KILL", "CAP_SYS_TIME"] | {bounding: ., permitted: ., effective: ., inheritable: ., ambient: .})'
+	args grep Cap /proc/self/status
+	ok --log "$T/log" --log-format json run --bundle "$BUNDLE" "$ID"
+	for set in Inh Prm Eff Amb; do
+		like "$OUT" "Cap$set:.0000000000000020"
+	done
+	jq -es 'any(.[]; .level == "warning" and .msg == "/process/capabilities: not granted, as the runtime does not have it itself: CAP_SYS_TIME")' \
+		"$T/log" >/dev/null || fail "no warning: $(cat "$T/log")"
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	ok --log "$T/log2" exec "$ID" grep CapPrm /proc/self/status
+	like "$OUT" 'CapPrm:.0000000000000020'
+	has "$(<"$T/log2")" CAP_SYS_TIME
+	# In a user namespace of its own there is nothing that it lacks.
+	ok delete --force "$ID"
+	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	args grep Cap /proc/self/status
+	inside_ok 'grep CapPrm /proc/self/status'
+	like "$OUT" 'CapPrm:.0000000002000020'
+}
+
 @test "capabilities: inheritable outside bounding, ambient with noNewPrivileges off" {
 	config '.process.capabilities = {bounding: [], permitted: ["CAP_KILL"], effective: ["CAP_KILL"], inheritable: [], ambient: []}
 		| .process.noNewPrivileges = false | .process.user = {uid: 1000, gid: 1000}'
