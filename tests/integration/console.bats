@@ -194,7 +194,7 @@ print("stage", stage, "exit", code, "modes", "same" if before == after else "dif
 PYTHON
 	config '.process.terminal = true'
 	args sh -c 'trap "set -- \$(stty size); [ \$1 = 44 ] && { echo final \$1 \$2; exit 7; }" WINCH; echo ready; while :; do sleep 0.1; done'
-	OCI_TEST_MARK=$MARK timeout 30 python3 "$T/resize.py" "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null >"$T/resized" 2>&1 3>&-
+	OCI_TEST_MARK=$MARK timeout $((30 * PATIENCE)) python3 "$T/resize.py" "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null >"$T/resized" 2>&1 3>&-
 	is "$(<"$T/resized")" 'stage 2 exit 7 modes same'
 	nothing_left
 }

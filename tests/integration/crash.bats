@@ -66,7 +66,7 @@ END
 		name=${call%:*} when=${call#*:}
 		rm -f "$T/pid"
 		# A container that was made keeps strace waiting: the pid file ends the wait.
-		OCI_TEST_MARK=$MARK timeout -k 1 5 strace -f -qq -o "$T/trace" -e "trace=$name" \
+		OCI_TEST_MARK=$MARK timeout -k 1 $((5 * PATIENCE)) strace -f -qq -o "$T/trace" -e "trace=$name" \
 			-e "inject=$name:signal=KILL:when=$when" \
 			"$RUNTIME" --root "$ROOT" create --pid-file "$T/pid" --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1 3>&- &
 		pid=$!
@@ -86,7 +86,7 @@ END
 @test "a state half written before the kill is no obstacle to the same id" {
 	strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
 	args sleep 60
-	OCI_TEST_MARK=$MARK timeout -k 1 3 strace -f -qq -o "$T/trace" -e inject=clone3,clone:signal=KILL:when=1 \
+	OCI_TEST_MARK=$MARK timeout -k 1 $((3 * PATIENCE)) strace -f -qq -o "$T/trace" -e inject=clone3,clone:signal=KILL:when=1 \
 		"$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1 3>&- || true
 	silent delete --force "$ID"
 	silent create --bundle "$BUNDLE" "$ID"

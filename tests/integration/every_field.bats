@@ -148,11 +148,13 @@ weighs() {
 # half NAME JQ: the config of one half, adapted to the machine by a filter.
 half() {
 	config_of="$T/$1.json"
-	jq --arg id "$ID" --arg mark "OCI_TEST_MARK=$MARK" --arg rootfs "$ROOTFS" --arg srv "$T/srv" --arg t "$T" --arg disk "${DISK:-0:0}" \
+	local path=/$ID
+	[[ $(leaf "$ID") == "$ID" ]] || path=system.slice:oci-mini:$ID
+	jq --arg path "$path" --arg mark "OCI_TEST_MARK=$MARK" --arg rootfs "$ROOTFS" --arg srv "$T/srv" --arg t "$T" --arg disk "${DISK:-0:0}" \
 		--arg net "${NET:-}" --slurpfile names "$T/names" --rawfile left "$T/left" '
 		.process.env += [$mark]
 		| .root.path = $rootfs
-		| .linux.cgroupsPath = "/" + $id
+		| .linux.cgroupsPath = $path
 		| .hooks |= map_values(map(.path = "/bin/true" | .args = ["true"]))
 		| (.linux.namespaces[] | select(.type == "network")).path = $net
 		| (.mounts[] | select(.destination == "/mnt")).source = $srv

@@ -100,7 +100,7 @@ rt() {
 # rt_stdin ARG...: rt with the caller's standard input.
 rt_stdin() {
 	STATUS=0
-	OCI_TEST_MARK=$MARK timeout --foreground -k $((2 * PATIENCE)) "${RT_TIMEOUT:-$((30 * PATIENCE))}" \
+	OCI_TEST_MARK=$MARK timeout --foreground -k $((2 * PATIENCE)) $((${RT_TIMEOUT:-30} * PATIENCE)) \
 		"$RUNTIME" --root "$ROOT" "${MANAGER[@]}" "$@" >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
 	slurp OUT "$T/out"
 	slurp ERR "$T/err"

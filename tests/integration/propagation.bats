@@ -154,7 +154,7 @@ tags() {
 	for mounts in keep none; do
 		[[ $mounts == keep ]] || config '.mounts = []'
 		STATUS=0
-		OCI_TEST_MARK=$MARK RT=$RUNTIME timeout 20 unshare -m --propagation private bash -c '
+		OCI_TEST_MARK=$MARK RT=$RUNTIME timeout $((20 * PATIENCE)) unshare -m --propagation private bash -c '
 			before=$(</proc/self/mountinfo)
 			"$RT" "$@" </dev/null >/dev/null 2>"$0/err" 3>&-
 			echo "$?" >"$0/code"

@@ -14,7 +14,7 @@ at_once() {
 	shift
 	(
 		code=0
-		OCI_TEST_MARK=$MARK timeout --foreground -k 1 20 "$RUNTIME" --root "$ROOT" "$@" \
+		OCI_TEST_MARK=$MARK timeout --foreground -k 1 $((20 * PATIENCE)) "$RUNTIME" --root "$ROOT" "$@" \
 			</dev/null >"$T/$name.out" 2>"$T/$name.err" 3>&- || code=$?
 		echo "$code" >"$T/$name.code"
 	) 3>&- &

@@ -16,7 +16,7 @@ as_user() {
 # user_rt ARG...: rt as that user, with the state where users have it.
 user_rt() {
 	STATUS=0
-	as_user timeout --foreground -k 2 30 "$RUNTIME" "$@" </dev/null >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
+	as_user timeout --foreground -k 2 $((30 * PATIENCE)) "$RUNTIME" "$@" </dev/null >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
 	OUT=$(tr -d '\0' <"$T/out")
 	ERR=$(<"$T/err")
 }

@@ -335,7 +335,7 @@ openable() {
 # on_terminal: runs the container in the foreground on a pty; STATUS and OUT.
 on_terminal() {
 	STATUS=0
-	OCI_TEST_MARK=$MARK timeout 20 script -qec "'$RUNTIME' --root '$ROOT' run --bundle '$BUNDLE' '$ID'" /dev/null \
+	OCI_TEST_MARK=$MARK timeout $((20 * PATIENCE)) script -qec "'$RUNTIME' --root '$ROOT' run --bundle '$BUNDLE' '$ID'" /dev/null \
 		</dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
 	OUT=$(tr -d '\r\0' <"$T/typed")
 }

@@ -64,7 +64,7 @@ POLLER='
 	if strace -qq -o /dev/null true 2>/dev/null; then
 		# The moment between joining and execve, drawn out.
 		for _ in 1 2 3; do
-			OCI_TEST_MARK=$MARK timeout 10 strace -f -qq -o /dev/null -e trace=execve -e inject=execve:delay_enter=100000 \
+			OCI_TEST_MARK=$MARK timeout $((10 * PATIENCE)) strace -f -qq -o /dev/null -e trace=execve -e inject=execve:delay_enter=100000 \
 				"$RUNTIME" --root "$ROOT" exec "$ID" true </dev/null >"$T/o" 2>&1 3>&- || true
 		done
 	fi

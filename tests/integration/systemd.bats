@@ -300,9 +300,13 @@ unit_cgroup() {
 	args sleep 600
 	# Before it connects, before it asks, while it waits, between the unit and the record.
 	for at in sendmsg:when=1 sendmsg:when=2 poll:when=1 renameat:when=1; do
-		OCI_TEST_MARK=$MARK timeout -k 1 100 strace -f -qq -o /dev/null -e trace="${at%%:*}" -e inject="${at%%:*}:signal=KILL:${at#*:}" \
-			"$RUNTIME" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1 3>&- || true
+		# strace waits for the first process, too: its own words tell the end of the runtime.
+		: >"$T/trace"
+		background strace -f -q -o "$T/trace" -e trace="${at%%:*}" -e inject="${at%%:*}:signal=KILL:${at#*:}" \
+			"$RUNTIME" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1
+		wait_for -t 20 grep -q 'killed by SIGKILL' "$T/trace" || fail "at $at: $(<"$T/o")"
 		ok delete --force "$ID"
+		wait "$PID" || true
 		wait_for unloaded "oci-mini-$ID.scope"
 	done
 	nothing_left
