@@ -298,8 +298,8 @@ unit_cgroup() {
 @test "systemd: a create killed on its way: delete --force stops the unit" {
 	need_systemd
 	args sleep 600
-	# Before it connects, before it asks, while it waits, between the unit and the record.
-	for at in sendmsg:when=1 sendmsg:when=2 poll:when=1 renameat:when=1; do
+	# As it connects, as it asks, between the unit and the record.
+	for at in sendmsg:when=1 sendmsg:when=2 renameat:when=1; do
 		# strace waits for the first process, too: its own words tell the end of the runtime.
 		: >"$T/trace"
 		background strace -f -q -o "$T/trace" -e trace="${at%%:*}" -e inject="${at%%:*}:signal=KILL:${at#*:}" \
