@@ -69,6 +69,11 @@ func (b *birth) enterUsers() []plan.Step {
 			Reason: "before the new namespaces, which are to belong to it",
 			Shell:  b.remark("nsenter did it"),
 			Assemble: func(a *program.Assembler) {
+				if b.host.ids && b.host.groups && !b.wantsGroups() {
+					// In there it may be denied, as it is where a user has mapped one
+					// group alone, and the process would keep the caller's.
+					a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(0), program.Const(0)).Note("none")
+				}
 				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(unix.CLONE_NEWUSER)).Note(path)
 			},
 		})
@@ -117,6 +122,9 @@ func (b *birth) checkJoinedUsers() []plan.Step {
 			faults := append(differing(b.spec.Linux, b.uids, b.gids), rootless(b.uids, b.gids)...)
 			if len(faults) == 0 {
 				faults = unmapped(b.spec.Process, "its uid_map", b.uids, "its gid_map", b.gids)
+			}
+			if p := b.spec.Process; p != nil && len(p.User.AdditionalGids) > 0 && !b.wantsGroups() && deniesGroups(strconv.Itoa(b.child.Pid)) {
+				faults = append(faults, errors.New("/process/user/additionalGids: no groups can be set, as setgroups(2) is denied in it (user_namespaces(7)): ask for none, or for a namespace with a range of groups"))
 			}
 			return nil, errors.Join(faults...)
 		},

@@ -129,8 +129,11 @@ func (b *birth) privileges() []plan.Step {
 		func(a *program.Assembler) {
 			prctl(a, "PR_SET_KEEPCAPS", program.Const(unix.PR_SET_KEEPCAPS), program.Const(1))
 			if !b.keepsGroups() {
-				a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(additional)), a.Bytes(groups)).
+				set := a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(additional)), a.Bytes(groups)).
 					Note(fmt.Sprint(additional))
+				if len(additional) == 0 && b.usersByPath() >= 0 {
+					set.Tolerate(unix.EPERM) // denied in there; see enterUsers
+				}
 			}
 			g, u := program.Const(gid), program.Const(uid)
 			a.Call(program.Discard, unix.SYS_SETRESGID, g, g, g).Note(fmt.Sprint(gid))

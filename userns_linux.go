@@ -150,7 +150,9 @@ func (b *birth) traceable() bool { return !b.host.mounts && !b.joins && !b.enter
 // stays as it was, see hide.
 func (b *birth) takeRoot(a *program.Assembler) {
 	zero := program.Const(0)
-	a.Call(program.Discard, unix.SYS_SETGROUPS, zero, zero).Note("none").Tolerate(unix.EPERM)
+	if !b.wantsGroups() {
+		a.Call(program.Discard, unix.SYS_SETGROUPS, zero, zero).Note("none").Tolerate(unix.EPERM)
+	}
 	a.Call(program.Discard, unix.SYS_SETRESGID, zero, zero, zero).Note("0").Tolerate(unix.EINVAL)
 	a.Call(program.Discard, unix.SYS_SETRESUID, zero, zero, zero).Note("0").Tolerate(unix.EINVAL)
 	if b.traceable() {
