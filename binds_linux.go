@@ -20,7 +20,12 @@ import (
 func (b *birth) openSources() []plan.Step {
 	var steps []plan.Step
 	for _, m := range b.mounts {
-		if m.opt.CopyUp && m.Type == "tmpfs" {
+		if b.leavesTmpfs(m) {
+			steps = append(steps, plan.Step{
+				Field: m.field(), By: plan.Runtime, Words: "open what the tmpfs on " + m.dest + " starts with", Name: m.name(),
+				Do: func() (func() error, error) { return nil, b.reserveTmpfs(m) },
+			})
+		} else if m.opt.CopyUp && m.Type == "tmpfs" {
 			steps = append(steps, plan.Step{
 				Field: m.field(), By: plan.Runtime, Words: "fill a tmpfs with a copy of " + m.dest, Name: m.name(),
 				Do: func() (func() error, error) { return nil, b.fillTmpfs(m) },
@@ -142,7 +147,7 @@ func (b *birth) makeTarget(a *program.Assembler, at program.Reg, m *mount, direc
 	if m.opt.DestNoFollow {
 		flags = unix.O_NOFOLLOW
 	}
-	b.makeOpen(a, at, m.dest, directory, flags, 0)
+	b.makeOpen(a, at, m.dest, directory, flags, m.resolve())
 	if !m.opt.DestNoFollow {
 		b.notProc(a, at, m)
 	}

@@ -178,6 +178,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.adoptTrees()...)
 	p.Add(b.mapOwners(false)...)
 	p.Add(b.becomeRoot()...)
+	p.Add(b.fillLate()...)
 	p.Add(b.enterTime()...)
 	p.Add(b.enterPids()...)
 	p.Add(b.joinNamespaces()...)

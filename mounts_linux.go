@@ -30,7 +30,8 @@ type mount struct {
 	link     string      // target of a source that is a symbolic link to be copied
 	// copyUp is the directory whose content a tmpfs starts with, as the clone
 	// that the copy is made in; -1 without.
-	copyUp int
+	copyUp        int
+	copiesNothing bool // there is no such directory
 	// lentFd is the host's mount that stands in for one of the container's, or -1.
 	lentFd int
 	owners *owners // how owners are mapped, or nil
@@ -58,6 +59,16 @@ func (m *mount) words() string {
 		return "bind " + m.name()
 	}
 	return "mount " + m.name()
+}
+
+// resolve says how the destination's symbolic links are taken, apart from inRoot. What the
+// runtime and the container take for /proc and /sys must be where it seems to be, be it new
+// or the host's (CVE-2019-19921, CVE-2023-27561).
+func (m *mount) resolve() uint64 {
+	if m.Type == "proc" || m.Type == "sysfs" || m.dest == "/proc" || m.dest == "/sys" {
+		return unix.RESOLVE_NO_SYMLINKS
+	}
+	return 0
 }
 
 // mountsOf reads all entries and reports every fault at once.
@@ -259,18 +270,12 @@ func setAttributes(a *program.Assembler, mnt program.Arg, m *mount) {
 
 // mountNew makes a new mount of any file system.
 func (b *birth) mountNew(a *program.Assembler, m *mount) {
-	var resolve uint64
-	if m.Type == "proc" || m.Type == "sysfs" {
-		// What the runtime and the container take for /proc must be where it
-		// seems to be (CVE-2019-19921, CVE-2023-27561).
-		resolve = unix.RESOLVE_NO_SYMLINKS
-	}
 	at, mnt, mode := a.Reg(), a.Reg(), a.Reg()
 	inherit := m.Type == "tmpfs" && m.copyUp < 0 && !hasDatum(m.opt.Data, "mode")
 	if inherit {
 		b.modeOf(a, mode, m.dest)
 	}
-	b.makeInRoot(a, at, m.dest, true, resolve)
+	b.makeInRoot(a, at, m.dest, true, m.resolve())
 	b.notProc(a, at, m)
 	if m.copyUp >= 0 {
 		m.mount = program.Const(m.copyUp)

@@ -35,7 +35,7 @@ func (b *birth) openRoot() []plan.Step {
 			}
 			b.root, b.rootfsFd = program.Const(fd), fd
 			for _, m := range b.mounts {
-				if m.Type == "proc" || m.Type == "sysfs" {
+				if m.resolve() != 0 {
 					continue // a link is refused there, also one that dangles
 				}
 				m.dest = followDangling(fd, m.dest)

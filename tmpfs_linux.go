@@ -9,7 +9,67 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/copyup"
+	"github.com/oci-mini/oci-mini/internal/plan"
+	"github.com/oci-mini/oci-mini/internal/program"
 )
+
+// leavesTmpfs says whether init makes a tmpfs that is to be filled: the runtime has no
+// right to make a mount of its own.
+func (b *birth) leavesTmpfs(m *mount) bool {
+	return m.opt.CopyUp && m.Type == "tmpfs" && !b.host.mounts
+}
+
+// reserveTmpfs opens what such a tmpfs starts with; init gives its descriptor the same
+// number.
+func (b *birth) reserveTmpfs(m *mount) error {
+	fd, err := unix.Openat2(b.rootfsFd, m.dest, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: inRoot})
+	if err == unix.ENOENT {
+		fd, m.copiesNothing = b.rootfsFd, true
+		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	}
+	if err != nil {
+		return &os.PathError{Op: "openat2", Path: m.dest, Err: err}
+	}
+	b.opened = append(b.opened, fd)
+	m.copyUp = fd
+	return nil
+}
+
+// fillLate has init make those tmpfs, and the runtime fill them, with the user's access
+// to files.
+func (b *birth) fillLate() []plan.Step {
+	var made, filled []plan.Step
+	for _, m := range b.mounts {
+		if !b.leavesTmpfs(m) {
+			continue
+		}
+		made = append(made, plan.Step{
+			Field: m.field(), By: plan.Init, Words: "make the tmpfs that is to be on " + m.dest, Name: m.name(),
+			Reason: "the runtime itself may not",
+			Assemble: func(a *program.Assembler) {
+				mnt := a.Reg()
+				newMount(a, mnt, m.Type, m.Source, b.labelled(m.Type, m.opt))
+				a.Call(program.Discard, unix.SYS_DUP3, mnt.Arg(), program.Const(m.copyUp), program.Const(unix.O_CLOEXEC)).Note(m.dest)
+				closeFd(a, mnt)
+			},
+		})
+		filled = append(filled, plan.Step{
+			Field: m.field(), By: plan.Runtime, Words: "fill it with a copy of " + m.dest, Name: m.name(),
+			Do: func() (func() error, error) {
+				if m.copiesNothing {
+					return nil, nil
+				}
+				mnt, err := unix.PidfdGetfd(b.child.Pidfd, m.copyUp, 0)
+				if err != nil {
+					return nil, os.NewSyscallError("pidfd_getfd", err)
+				}
+				defer unix.Close(mnt)
+				return nil, m.copyInto(mnt, m.copyUp)
+			},
+		})
+	}
+	return append(made, filled...)
+}
 
 // fillTmpfs makes a detached tmpfs that starts as a copy of what the rootfs has at
 // the destination (tmpcopyup). The runtime does it, as copying is no work for a
@@ -49,6 +109,11 @@ func (b *birth) fillTmpfs(m *mount) error {
 		return &os.PathError{Op: "openat2", Path: m.dest, Err: err}
 	}
 	defer unix.Close(src)
+	return m.copyInto(mnt, src)
+}
+
+// copyInto fills a tmpfs.
+func (m *mount) copyInto(mnt, src int) error {
 	if err := copyup.Tree(src, mnt); err != nil {
 		return fmt.Errorf("copy of %s: %w", m.dest, err)
 	}
