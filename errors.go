@@ -121,8 +121,12 @@ func hint(err error) string {
 		return "this file system cannot be id-mapped on this kernel"
 	case (strings.Contains(text, "fsconfig gid=") || strings.Contains(text, "fsconfig uid=")) && errno == unix.EINVAL:
 		return "in a user namespace, only ids that are mapped there can own anything"
-	case errno == unix.EPERM && nr == unix.SYS_FSCONFIG && (strings.Contains(text, "(mqueue on ") || strings.Contains(text, "(proc on ")):
+	case errno == unix.EPERM && nr == unix.SYS_FSCONFIG && showsNamespace(text):
 		return "the namespace that it shows belongs to another user namespace than the container's, which alone may mount it; leave the mount out, or bind that of the host"
+	case nr == unix.SYS_SETNS && errno == unix.EPERM && strings.HasPrefix(field, "/linux/namespaces/"):
+		return "a namespace can be joined by who is root in the user namespace that it belongs to: join that one too, or have the machine's root do it"
+	case nr == unix.SYS_MOUNT_SETATTR && errno == unix.EPERM && strings.HasPrefix(field, "/mounts/"):
+		return "a user namespace may not change what the host's mounts are locked to: ro, nosuid, nodev and noexec where they have them, and the kind of access times (mount_namespaces(7))"
 	case nr == unix.SYS_FSMOUNT && errno == unix.EPERM && strings.Contains(text, "proc"):
 		return "parts of the /proc that the runtime sees are covered, and no user namespace may uncover them with a procfs of its own"
 	case nr == unix.SYS_OPENAT2 && errno == unix.ELOOP && strings.HasPrefix(field, "/mounts/"):
@@ -174,6 +178,17 @@ func hint(err error) string {
 // refusesContext says whether a mount was refused for the label in its options.
 func refusesContext(text string) bool {
 	return slices.ContainsFunc(spec.MountContexts, func(name string) bool { return strings.Contains(text, "fsconfig "+name+"=") })
+}
+
+// showsNamespace says whether a failed mount is one of those that show a namespace, as
+// [mount.name] has them.
+func showsNamespace(text string) bool {
+	for _, fstype := range [...]string{"mqueue", "proc", "sysfs", "cgroup", "cgroup2"} {
+		if strings.Contains(text, "("+fstype+" on ") {
+			return true
+		}
+	}
+	return false
 }
 
 // undoStack holds what must be taken back if a later step fails, only for things

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -56,7 +57,11 @@ func (b *birth) shiftClocks() []plan.Step {
 	if b.inUsers() {
 		step.By, step.Assemble = plan.Runtime, nil
 		step.Do = func() (func() error, error) {
-			return nil, writeOnce(fmt.Sprintf("/proc/%d/%s", b.child.Pid, file), offsets)
+			err := writeOnce(fmt.Sprintf("/proc/%d/%s", b.child.Pid, file), offsets)
+			if failed := (*os.PathError)(nil); errors.As(err, &failed) {
+				failed.Path += " " + strings.ReplaceAll(offsets, "\n", ", ") // as the Program's failures have it
+			}
+			return nil, err
 		}
 	}
 	return []plan.Step{step}
