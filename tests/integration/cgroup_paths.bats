@@ -320,6 +320,12 @@ occupied() {
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	pid=$(init_pid "$ID")
 	config '.linux.namespaces |= map(if .type == "cgroup" then .path = $p else . end)' --arg p "/proc/$pid/ns/cgroup"
+	# It belongs to the user namespace that its owner has.
+	case $WORLD in
+	userns) refused 'hint: the namespace that it shows belongs to another user namespace' create --bundle "$BUNDLE" "$ID.b" ;;
+	rootless) refused 'hint: a namespace can be joined by who is root in the user namespace that it belongs to' create --bundle "$BUNDLE" "$ID.b" ;;
+	esac
+	join_users "$pid"
 	args sh -c 'readlink /proc/self/ns/cgroup; cat /proc/self/cgroup'
 	ok run --bundle "$BUNDLE" "$ID.b"
 	is "$(head -n 1 <<<"$OUT")" "$(readlink "/proc/$pid/ns/cgroup")"

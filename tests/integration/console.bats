@@ -127,6 +127,7 @@ said() {
 }
 
 @test "the pty belongs to the process's user, with devpts' own group" {
+	needs_ids 'user 1000'
 	config '.process.terminal = true | .process.user = {uid: 1000, gid: 1001}'
 	args sh -c 'stat -c "%u:%g %a" /dev/pts/0 && echo x >/dev/tty && echo y >/dev/pts/0 && echo done'
 	receive "$T/sock"
@@ -147,6 +148,7 @@ said() {
 }
 
 @test "exec with a terminal: a socket when detached, its size and owner" {
+	needs_ids 'user 1000'
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	jq '.process | .terminal = true | .args = ["sh", "-c", "stty size; stat -c %u /dev/pts/0; echo done"]

@@ -8,6 +8,7 @@ load helpers
 	mkdir "$T/data"
 	while read -r filter; do
 		new_bundle "$BUNDLE"
+		with_network
 		config "$filter"
 		rt create --bundle "$BUNDLE" "$ID"
 		((STATUS == 1)) || fail "accepted: $filter"

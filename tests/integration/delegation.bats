@@ -4,6 +4,10 @@
 
 load helpers
 
+needs() {
+	own_users
+}
+
 # writable: the container's cgroup mount is read-write.
 writable() {
 	config '(.mounts[] | select(.type == "cgroup") | .options) |= map(select(. != "ro"))

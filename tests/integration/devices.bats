@@ -5,12 +5,14 @@ load helpers
 
 @test "default devices: type, numbers and mode" {
 	inside_ok 'stat -c "%n %F %t:%T %a %u:%g" /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty'
-	is "$OUT" "/dev/null character special file 1:3 666 0:0
-/dev/zero character special file 1:5 666 0:0
-/dev/full character special file 1:7 666 0:0
-/dev/random character special file 1:8 666 0:0
-/dev/urandom character special file 1:9 666 0:0
-/dev/tty character special file 5:0 666 0:0"
+	owner=0:0
+	[[ $WORLD == root ]] || owner=65534:65534 # the host's root, seen from a user namespace
+	is "$OUT" "/dev/null character special file 1:3 666 $owner
+/dev/zero character special file 1:5 666 $owner
+/dev/full character special file 1:7 666 $owner
+/dev/random character special file 1:8 666 $owner
+/dev/urandom character special file 1:9 666 $owner
+/dev/tty character special file 5:0 666 $owner"
 }
 
 @test "default links of /dev, and nothing else in it" {
@@ -43,6 +45,7 @@ zero"
 }
 
 @test "a device of the config: made with mode and owner, allowed or not by its rule" {
+	needs_host_users 'makes device nodes with other names and owners than those of the host'
 	config '.linux.devices = [
 		{type: "c", path: "/dev/mine", major: 1, minor: 5, fileMode: 432, uid: 7, gid: 8},
 		{type: "c", path: "/dev/deep/er", major: 1, minor: 3, fileMode: 438},
@@ -54,6 +57,7 @@ fifo 600"
 }
 
 @test "a device path through a symlink stays inside" {
+	needs_host_users 'makes device nodes'
 	own_rootfs
 	mkdir "$T/canary"
 	config '.mounts |= map(select(.destination | startswith("/dev") | not))'
@@ -69,6 +73,7 @@ disk() {
 }
 
 @test "the filter denies a disk: mknod or open gives EPERM" {
+	needs_host_users 'makes device nodes'
 	[[ $(disk) ]] || skip "no block device in /proc/partitions"
 	read -r major minor < <(disk)
 	caps CAP_MKNOD CAP_DAC_OVERRIDE CAP_SYS_ADMIN
@@ -77,16 +82,22 @@ disk() {
 	has "$ERR" 'Operation not permitted'
 }
 
-# usable: finds a device that this host opens read-write and no default rule
-# allows, as $major and $minor.
+# usable: finds a device that the container's root could open read-write on this host and
+# no default rule allows, as $major and $minor. It is /dev/usable; in a user namespace,
+# which gets the host's nodes, a link of that name leads there.
 usable() {
-	local device
+	local device path id
+	id=$(outside 0)
 	for device in /dev/fuse /dev/loop-control /dev/kmsg; do
-		if (: <>"$device") 2>/dev/null; then
+		if setpriv --reuid "$id" --regid "$id" --clear-groups sh -c ': <>"$1"' sh "$device" 2>/dev/null; then
 			major=$((0x$(stat -c %t "$device"))) minor=$((0x$(stat -c %T "$device")))
 			caps CAP_MKNOD CAP_DAC_OVERRIDE CAP_SYS_ADMIN CAP_SYSLOG
-			config '.linux.devices = [{type: "c", path: "/dev/usable", major: $a, minor: $b, fileMode: 384}]' \
-				--argjson a "$major" --argjson b "$minor"
+			path=/dev/usable
+			[[ $WORLD == root ]] || path=$device
+			config '.linux.devices = [{type: "c", path: $p, major: $a, minor: $b, fileMode: 384}]' \
+				--arg p "$path" --argjson a "$major" --argjson b "$minor"
+			LINK=
+			[[ $WORLD == root ]] || LINK="ln -s $device /dev/usable; "
 			return
 		fi
 	done
@@ -94,13 +105,15 @@ usable() {
 }
 
 @test "the filter denies what no rule allows, though the host can open it" {
+	needs_root 'sets a device filter'
 	usable
-	inside '(: </dev/usable) && echo opened'
+	inside "$LINK"'(: </dev/usable) && echo opened'
 	is "$OUT" ''
 	has "$ERR" 'Operation not permitted'
 }
 
 @test "the filter denies mem, kmsg and a disk" {
+	needs_host_users 'makes device nodes that its root may open'
 	read -r major minor < <(disk; echo 1 11)
 	caps CAP_MKNOD CAP_DAC_OVERRIDE CAP_SYS_ADMIN CAP_SYS_RAWIO CAP_SYSLOG
 	config '.linux.devices = [{type: "c", path: "/dev/kmsg", major: 1, minor: 11},
@@ -112,25 +125,28 @@ usable() {
 }
 
 @test "the filter lets through what a rule allows, and only with its access" {
+	needs_root 'sets a device filter'
 	usable
 	config '.linux.resources.devices += [{allow: true, type: "c", major: $a, minor: $b, access: "r"}]' \
 		--argjson a "$major" --argjson b "$minor"
-	inside '(: </dev/usable) && echo read; (: <>/dev/usable) && echo both'
+	inside "$LINK"'(: </dev/usable) && echo read; (: <>/dev/usable) && echo both'
 	is "$OUT" read
 	has "$ERR" 'Operation not permitted'
 }
 
 @test "a rule with a wildcard minor, and one of the other type" {
+	needs_root 'sets a device filter'
 	usable
 	config '.linux.resources.devices += [{allow: true, type: "c", major: $a, access: "rw"}]' --argjson a "$major"
-	inside '(: <>/dev/usable) && echo both'
+	inside "$LINK"'(: <>/dev/usable) && echo both'
 	is "$OUT" both
 	config '.linux.resources.devices[-1].type = "b"'
-	inside '(: <>/dev/usable) && echo both'
+	inside "$LINK"'(: <>/dev/usable) && echo both'
 	is "$OUT" ''
 }
 
 @test "the filter keeps the order of rules: a later deny wins" {
+	needs_host_users 'makes a device node that its root may open'
 	caps CAP_MKNOD CAP_DAC_OVERRIDE CAP_SYS_ADMIN CAP_SYSLOG
 	config '.linux.devices = [{type: "c", path: "/dev/kmsg", major: 1, minor: 11}]
 		| .linux.resources.devices = [{allow: false, access: "rwm"},
@@ -142,6 +158,7 @@ usable() {
 }
 
 @test "without any device rule the default is still to deny" {
+	needs_host_users 'makes a device node that its root may open'
 	caps CAP_MKNOD CAP_DAC_OVERRIDE CAP_SYS_ADMIN CAP_SYSLOG
 	for rules in null '[]' '[{"allow": true, "type": "c", "major": 1, "minor": 8, "access": "r"}]'; do
 		config '.linux.devices = [{type: "c", path: "/dev/kmsg", major: 1, minor: 11}]
@@ -152,6 +169,7 @@ usable() {
 }
 
 @test "an allow-all rule allows" {
+	needs_host_users 'makes device nodes'
 	usable
 	for rule in '{"allow": true, "access": "rwm"}' '{"allow": true, "type": "a", "access": "rwm"}'; do
 		config '.linux.resources.devices = [$r]' --argjson r "$rule"

@@ -214,6 +214,7 @@ FIRST='.process.terminal = false | del(.process.consoleSize)
 SECOND='del(.process.execCPUAffinity, .linux.resources.cpu, .linux.netDevices)'
 
 @test "every field: the first half of the config runs, with exec, and leaves nothing" {
+	own_users
 	begin
 	half first "$FIRST"
 	args sh -c 'hostname; id -u; cat /mnt/file /proc/self/oom_score_adj; ulimit -n; umask; cut -d" " -f19 </proc/self/stat
@@ -233,6 +234,7 @@ SECOND='del(.process.execCPUAffinity, .linux.resources.cpu, .linux.netDevices)'
 }
 
 @test "every field: the second half of the config runs, with exec, and leaves nothing" {
+	own_users
 	begin
 	NET=/proc/$HOST/ns/net
 	half second "$SECOND"
@@ -250,6 +252,7 @@ SECOND='del(.process.execCPUAffinity, .linux.resources.cpu, .linux.netDevices)'
 }
 
 @test "every field: each is in one of the halves, or left out for a reason that this machine has" {
+	own_users
 	begin
 	half first "$FIRST"
 	NET=/proc/$HOST/ns/net half second "$SECOND"

@@ -45,6 +45,7 @@ load helpers
 }
 
 @test "exec: all of the process object holds" {
+	needs_ids 'user 1000 with groups'
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	# shellcheck disable=SC2016 # the container's shell
@@ -66,6 +67,7 @@ CapBnd: 0000000000000021\nCapAmb: 0000000000000020\nNoNewPrivs: 1\n1024 2048\n99
 }
 
 @test "exec: limits, groups and capabilities of the config are those of an exec without a file" {
+	needs_ids 'additional groups'
 	config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 77, hard: 88}] | .process.user.additionalGids = [9]
 		| .process.capabilities.ambient = ["CAP_KILL"] | .process.capabilities.inheritable = ["CAP_KILL"] | .process.noNewPrivileges = true'
 	args sleep 60
@@ -85,6 +87,7 @@ CapBnd: 0000000000000021\nCapAmb: 0000000000000020\nNoNewPrivs: 1\n1024 2048\n99
 }
 
 @test "exec: flags in every form that callers use" {
+	needs_ids 'user 5 with group 6'
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	jq '.process | .args = ["true"]' "$BUNDLE/config.json" >"$T/process.json"

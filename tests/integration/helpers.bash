@@ -9,15 +9,26 @@
 #   OCI_TEST_SHARED_HOST=1
 #                    others make cgroups on this host at the same time: only
 #                    cgroups named after the test's container count as left over
+#   OCI_TEST_BESIDE=1
+#                    other passes of this suite run on this host: what their
+#                    containers have is known by its names
 #   OCI_TEST_CGROUP_MANAGER=systemd
 #                    containers are made with --systemd-cgroup
 #   OCI_TEST_PATIENCE=N
 #                    this host is N times slower than others: wait that much longer
+#   OCI_TEST_USERNS=1
+#                    every config has a user namespace of its own
+#
+# Root or another user may run it: a user without privileges has the config that
+# spec --rootless writes, and a user namespace that knows one id. A test that makes no
+# sense there skips with its reason: needs_root and its siblings below. A file that has
+# one reason for all its tests says so in a function "needs".
 #
 # A test sees
 #   ID               a container id that no other test uses
 #   BUNDLE ROOT T    its bundle, its state root, a directory for its files
 #   ROOTFS           the root filesystem its config names
+#   WORLD            whose containers the suite makes: root, userns or rootless
 #   STATUS OUT ERR   exit code, standard output and standard error of the last rt
 
 REPO=$(cd "${BATS_TEST_DIRNAME:-.}/../.." && pwd)
@@ -27,6 +38,12 @@ SHARED=$OCI_TEST_TMP/shared
 PATIENCE=${OCI_TEST_PATIENCE:-1}
 MANAGER=()
 [[ ${OCI_TEST_CGROUP_MANAGER:-cgroupfs} == cgroupfs ]] || MANAGER=(--cgroup-manager "$OCI_TEST_CGROUP_MANAGER")
+WORLD=root
+if ((EUID != 0)); then
+	WORLD=rootless
+elif [[ ${OCI_TEST_USERNS:-} ]]; then
+	WORLD=userns
+fi
 
 # ---------------------------------------------------------------- verdicts
 
@@ -100,8 +117,9 @@ rt() {
 # rt_stdin ARG...: rt with the caller's standard input.
 rt_stdin() {
 	STATUS=0
+	[[ $WORLD != userns || $ROOTFS == "$SHARED/rootfs" || ! -d $ROOTFS ]] || find "$ROOTFS" -uid 0 -exec chown -h "$FIRST:$FIRST" {} +
 	OCI_TEST_MARK=$MARK timeout --foreground -k $((2 * PATIENCE)) $((${RT_TIMEOUT:-30} * PATIENCE)) \
-		"$RUNTIME" --root "$ROOT" "${MANAGER[@]}" "$@" >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
+		"$RUNTIME" "${STATE[@]}" "${MANAGER[@]}" "$@" >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
 	slurp OUT "$T/out"
 	slurp ERR "$T/err"
 	if ((STATUS == 124 || (STATUS == 137 && ${RT_KILL_OK:-0} == 0))) && [[ ! -s $T/err && ${1:-} != run && ${1:-} != exec ]]; then
@@ -210,7 +228,8 @@ caps() {
 }
 
 # own_rootfs: gives the test a rootfs that it may write and that is not
-# compared afterwards, in the bundle as "rootfs", mounted writable.
+# compared afterwards, in the bundle as "rootfs", mounted writable. What the test puts
+# there as root is the container's root's, too, by the next rt.
 own_rootfs() {
 	cp -a "$SHARED/rootfs" "$BUNDLE/rootfs"
 	ROOTFS=$BUNDLE/rootfs
@@ -221,6 +240,65 @@ own_rootfs() {
 new_bundle() {
 	[[ -d $1 ]] || mkdir -p "$1"
 	printf '%s\n' "${TEMPLATE//@MARK@/$MARK}" >"$1/config.json"
+}
+
+# --------------------------------------------------------- users and rights
+
+# FIRST is the first of the 65536 ids of the user namespaces that OCI_TEST_USERNS makes.
+FIRST=100000
+
+# outside ID: what the container's id is on the host.
+outside() {
+	case $WORLD in
+	root) echo "$1" ;;
+	userns) echo $((FIRST + $1)) ;;
+	rootless) echo "$EUID" ;;
+	esac
+}
+
+# give PATH...: makes what the test has made the property of the container's root.
+give() {
+	[[ $WORLD != userns ]] || chown -Rh "$FIRST:$FIRST" "$@"
+}
+
+# join_users PID: where the config has a user namespace, it becomes that of the process,
+# to which its other namespaces belong.
+join_users() {
+	[[ $WORLD == root ]] || config '.linux.namespaces |= map(if .type == "user" then .path = $p else . end)' --arg p "/proc/$1/ns/user"
+}
+
+# with_network: the config has a network namespace, and a sysfs that shows it, also where
+# spec --rootless has neither.
+with_network() {
+	[[ $WORLD != rootless ]] || config '.linux.namespaces += [{type: "network"}]
+		| (.mounts[] | select(.destination == "/sys")) |= {destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"]}'
+}
+
+# needs_root WHAT: skips the test for a user without privileges.
+needs_root() {
+	[[ $WORLD != rootless ]] || skip "needs root: $1"
+}
+
+# needs_ids WHAT: skips the test where the user namespace has one id.
+needs_ids() {
+	[[ $WORLD != rootless ]] || skip "needs more ids than the user's own: $1"
+}
+
+# needs_host_users WHAT: skips the test where the containers have user namespaces.
+needs_host_users() {
+	[[ $WORLD == root ]] || skip "needs the host's user namespace: $1"
+}
+
+# own_users: skips the test where all containers have a user namespace, as it makes its
+# own wherever it runs.
+own_users() {
+	[[ $WORLD == root ]] || skip "makes its user namespaces itself, in the pass as root"
+}
+
+# own_config: skips the test in all passes but those as root, since it takes no config
+# from this suite: it would be the same there.
+own_config() {
+	[[ $WORLD == root ]] || skip "has configs of its own, the same as in the pass as root"
 }
 
 # ---------------------------------------------------------------- the host
@@ -274,7 +352,10 @@ picture() {
 	local mounts flags fd pid cgroups=(-path "*$MARK*")
 	mapfile -t mounts </proc/self/mountinfo
 	printf 'mount %s\n' "${mounts[@]}"
-	[[ ${OCI_TEST_SHARED_HOST:-} ]] || cgroups+=(-o ! -regex '.*\.\(service\|scope\|slice\|mount\|socket\|swap\)')
+	if [[ ! ${OCI_TEST_SHARED_HOST:-} ]]; then
+		cgroups+=(-o ! -regex '.*\.\(service\|scope\|slice\|mount\|socket\|swap\)')
+		[[ ! ${OCI_TEST_BESIDE:-} ]] || cgroups+=(! -regex '.*/\(oci-mini-tests\.\|[^/]*t[0-9]+n[0-9]+\).*')
+	fi
 	find /sys/fs/cgroup "$SHARED/rootfs" "$ROOT" \
 		\( -path '/sys/fs/cgroup*' \( ! -type d -o ! \( "${cgroups[@]}" \) -o -printf 'cgroup %p\n' \) \) -o \
 		\( -path "$SHARED/rootfs*" -printf 'rootfs %P %y %M %U:%G %s %l\n' \) -o \
@@ -342,23 +423,40 @@ make_shared() {
 	echo content >"$SHARED/rootfs/mnt/full/file"
 	"$RUNTIME" --version | head -n 1 >"$SHARED/version"
 	mkdir -p "$SHARED/spec"
-	"$RUNTIME" spec --bundle "$SHARED/spec" || return 1
-	jq --arg root "$SHARED/rootfs" '
+	local rootless=() users=.
+	case $WORLD in
+	rootless) rootless=(--rootless) ;;
+	userns)
+		give "$SHARED/rootfs"
+		users='.linux.namespaces += [{type: "user"}]
+			| .linux.uidMappings = [{containerID: 0, hostID: $first, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+		;;
+	esac
+	"$RUNTIME" spec "${rootless[@]}" --bundle "$SHARED/spec" || return 1
+	jq --arg root "$SHARED/rootfs" --argjson first "$FIRST" '
 		.process.terminal = false
 		| .process.args = ["true"]
 		| .process.env += ["OCI_TEST_MARK=@MARK@"]
-		| .root.path = $root' "$SHARED/spec/config.json" >"$SHARED/config.json" || return 1
+		| .root.path = $root
+		| '"$users" "$SHARED/spec/config.json" >"$SHARED/config.json" || return 1
 	: >"$SHARED/done"
 }
 
 setup() {
-	((EUID == 0)) || skip "needs root"
+	! declare -F needs >/dev/null || needs
 	make_shared
 	MARK=t$$n$BATS_TEST_NUMBER
 	ID=$MARK
 	T=$OCI_TEST_TMP/$MARK
 	BUNDLE=$T/bundle
 	ROOT=$T/root
+	STATE=(--root "$ROOT")
+	if [[ $WORLD == rootless ]]; then
+		# Where users have it, if they do not say otherwise.
+		export XDG_RUNTIME_DIR=$T/xdg
+		ROOT=$XDG_RUNTIME_DIR/oci-mini
+		! is_oci_mini || STATE=()
+	fi
 	export ROOTFS=$SHARED/rootfs
 	slurp TEMPLATE "$SHARED/config.json"
 	STARTED=()

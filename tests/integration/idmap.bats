@@ -4,6 +4,11 @@
 
 load helpers
 
+needs() {
+	needs_root 'maps the owners of mounts'
+	own_users
+}
+
 # data DIR: files whose owners are 0, 1, 5 and 1000.
 data() {
 	mkdir -p "$1"

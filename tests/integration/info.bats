@@ -31,6 +31,7 @@ load helpers
 }
 
 @test "info as an ordinary user looks at user namespaces and subordinate ids" {
+	needs_root 'becomes another user'
 	only_oci_mini 'info is its command'
 	OUT=$(setpriv --reuid=65534 --regid=65534 --clear-groups "$RUNTIME" info --format json)
 	jq -e '.rootless and ([.checks[].name] | index("subuid") and index("subgid"))' <<<"$OUT" >/dev/null || fail "the document: $OUT"

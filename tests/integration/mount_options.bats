@@ -12,6 +12,7 @@ mounted() {
 # around PREPARE: run, in a mount namespace in which PREPARE has made mounts; $1
 # of it is the directory $T/data.
 around() {
+	needs_root 'makes mounts for the container to bind'
 	STATUS=0
 	mkdir -p "$T/data"
 	OCI_TEST_MARK=$MARK unshare -m --propagation private sh -ec "$1"'
@@ -38,7 +39,10 @@ one_mount() {
 @test "every option that features lists is taken on a tmpfs" {
 	args cat /proc/self/mountinfo
 	while read -r option; do
-		case $option in bind | rbind | remount) continue ;; esac
+		case $option in
+		bind | rbind | remount) continue ;;
+		idmap | ridmap) [[ $WORLD == root ]] || continue ;; # a new file system has the user namespace's ids
+		esac
 		one_mount tmpfs tmpfs "$option"
 		rt run --bundle "$BUNDLE" "$ID"
 		[[ $STATUS:$ERR == 0: ]] || fail "tmpfs with $option: $ERR"
@@ -50,7 +54,11 @@ one_mount() {
 	args cat /proc/self/mountinfo
 	mkdir "$T/data"
 	while read -r option; do
-		case $option in remount | tmpcopyup) continue ;; esac
+		case $option in
+		noatime | strictatime | rnoatime | rstrictatime | nodiratime | rnodiratime) [[ $WORLD != rootless ]] || continue ;; # locked; mounts.bats
+		remount | tmpcopyup) continue ;;
+		idmap | ridmap) [[ $WORLD != rootless ]] || continue ;; # a right of root
+		esac
 		one_mount bind "$T/data" rbind "$option"
 		rt run --bundle "$BUNDLE" "$ID"
 		[[ $STATUS:$ERR == 0: ]] || fail "bind with $option: $ERR"
@@ -284,7 +292,11 @@ one_mount() {
 	echo data >"$T/data"
 	mkfifo "$ROOTFS/srv/fifo"
 	(cd "$ROOTFS/srv" && python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")')
-	mknod "$ROOTFS/srv/device" c 1 3
+	if [[ $WORLD == rootless ]]; then
+		: >"$ROOTFS/srv/device" # a file, as a user can make no device
+	else
+		mknod "$ROOTFS/srv/device" c 1 3
+	fi
 	ln -s fifo "$ROOTFS/srv/link"
 	: >"$ROOTFS/srv/file"
 	for name in fifo socket device link file missing; do
@@ -293,7 +305,8 @@ one_mount() {
 		RT_TIMEOUT=10 inside_ok 'cat "$1"' "/srv/$name"
 		is "$OUT" data "over a $name"
 	done
-	[[ -p $ROOTFS/srv/fifo && -S $ROOTFS/srv/socket && -c $ROOTFS/srv/device && -L $ROOTFS/srv/link ]]
+	[[ -p $ROOTFS/srv/fifo && -S $ROOTFS/srv/socket && -L $ROOTFS/srv/link ]]
+	[[ $WORLD == rootless || -c $ROOTFS/srv/device ]]
 }
 
 @test "a source that is a fifo, a socket, a device, a symlink" {
@@ -370,6 +383,7 @@ one_mount() {
 }
 
 @test "no /proc mount: limits, user, capabilities, masks and a sysctl all the same" {
+	needs_ids 'user 1000'
 	own_rootfs
 	host=$(</proc/sys/kernel/msgmax)
 	config '.mounts |= map(select(.destination != "/proc")) | .linux.sysctl = {"kernel.msgmax": "4242"}
@@ -381,7 +395,7 @@ one_mount() {
 	is "$(<"/proc/$pid/oom_score_adj")" 99
 	is "$(nsenter -t "$pid" -i cat /proc/sys/kernel/msgmax)" 4242
 	is "$(</proc/sys/kernel/msgmax)" "$host" "the host's msgmax"
-	is "$(awk '/^Uid/ { print $2 }' "/proc/$pid/status")" 1000
+	is "$(awk '/^Uid/ { print $2 }' "/proc/$pid/status")" "$(outside 1000)"
 }
 
 @test "--no-pivot without a /proc mount, and the host's /proc is out of sight" {

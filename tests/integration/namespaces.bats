@@ -5,10 +5,13 @@ load helpers
 
 @test "the default spec makes every namespace new but user and time" {
 	inside_ok 'for n in cgroup ipc mnt net pid uts user time; do echo $n $(readlink /proc/self/ns/$n); done'
-	for n in ipc mnt net pid uts; do
+	new=(ipc mnt pid uts) same=(time)
+	if [[ $WORLD == root ]]; then same+=(user); else new+=(user); fi
+	if [[ $WORLD == rootless ]]; then same+=(net); else new+=(net); fi
+	for n in "${new[@]}"; do
 		lacks "$OUT" "$n $(readlink "/proc/self/ns/$n")"
 	done
-	for n in user time; do
+	for n in "${same[@]}"; do
 		has "$OUT" "$n $(readlink "/proc/self/ns/$n")"
 	done
 	if jq -e '.linux.namespaces | map(.type) | index("cgroup")' "$BUNDLE/config.json"; then
@@ -23,6 +26,7 @@ load helpers
 }
 
 @test "network namespace: lo alone, up, and the host's untouched" {
+	with_network
 	inside_ok 'ls /sys/class/net; cat /sys/class/net/lo/flags; ip -o addr show lo; ping -c 1 -W 1 127.0.0.1 >/dev/null 2>&1; cat /proc/net/dev | wc -l'
 	like "$OUT" $'^lo\n0x9\n'
 	has "$OUT" 127.0.0.1/8
@@ -70,7 +74,7 @@ load helpers
 }
 
 @test "namespaces left out are the caller's" {
-	config '.linux.namespaces = [{type: "mount"}] | del(.hostname)
+	config '.linux.namespaces |= map(select(.type == "mount" or .type == "user")) | del(.hostname)
 		| .mounts |= map(select(.type != "sysfs" and .type != "cgroup" and .type != "mqueue"))
 		| .linux.readonlyPaths = [] | .linux.maskedPaths = []'
 	inside_ok 'for n in ipc net pid uts; do readlink /proc/self/ns/$n; done'
@@ -78,12 +82,14 @@ load helpers
 }
 
 @test "join by path: network, ipc, uts and pid of another container" {
+	with_network
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	pid=$(init_pid "$ID")
 	config '.linux.namespaces |= map(if .type == "network" then .path = $p + "net"
 			elif .type == "ipc" or .type == "uts" or .type == "pid" then .path = $p + .type else . end)
 		| del(.hostname)' --arg p "/proc/$pid/ns/"
+	join_users "$pid"
 	args sh -c 'for n in net ipc uts pid mnt; do readlink /proc/self/ns/$n; done; test -d /proc/1 && cat /proc/1/comm'
 	ok run --bundle "$BUNDLE" "$ID.b"
 	for n in net ipc uts pid; do
@@ -98,6 +104,7 @@ load helpers
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	pid=$(init_pid "$ID")
 	config '.linux.namespaces |= map(if .type == "pid" then .path = $p else . end)' --arg p "/proc/$pid/ns/pid"
+	join_users "$pid"
 	args sh -c 'sleep 61 & sleep 62'
 	ok run --detach --bundle "$BUNDLE" "$ID.b"
 	silent kill "$ID.b" KILL
@@ -108,10 +115,12 @@ load helpers
 }
 
 @test "a path of the wrong kind, a missing one and a duplicate are refused" {
+	with_network
 	config '.linux.namespaces |= map(if .type == "network" then .path = "/proc/self/ns/uts" else . end)'
 	rt create --bundle "$BUNDLE" "$ID"
 	((STATUS == 1))
 	new_bundle "$BUNDLE"
+	with_network
 	config '.linux.namespaces |= map(if .type == "network" then .path = "/no/such/ns" else . end)'
 	refused 'no such file or directory' create --bundle "$BUNDLE" "$ID"
 	new_bundle "$BUNDLE"
@@ -122,6 +131,7 @@ load helpers
 }
 
 @test "a user namespace of its own with a mapping" {
+	own_users
 	supports '.linux.namespaces | index("user")' 'user namespaces'
 	config '.linux.namespaces += [{type: "user"}]
 		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]

@@ -4,6 +4,10 @@
 
 load helpers
 
+needs() {
+	needs_root 'moves devices between network namespaces of the host'
+}
+
 # network: a network namespace, held by the process PID until the test ends.
 network() {
 	unshare -n sleep 300 3>&- &

@@ -4,6 +4,7 @@
 load helpers
 
 @test "uid, gid, additional groups" {
+	needs_ids 'user 1000 with groups'
 	config '.process.user = {uid: 1000, gid: 1001, additionalGids: [5, 27, 1001, 27]}'
 	inside_ok 'grep -E "^(Uid|Gid|Groups)" /proc/self/status'
 	like "$OUT" $'^Uid:\t1000\t1000\t1000\t1000\nGid:\t1001\t1001\t1001\t1001\nGroups:'
@@ -18,6 +19,7 @@ load helpers
 }
 
 @test "a numeric name in passwd is no other user" {
+	needs_ids 'user 31337'
 	own_rootfs
 	echo '31337:x:0:0::/:/bin/sh' >>"$ROOTFS/etc/passwd"
 	config '.process.user = {uid: 31337, gid: 31337}'
@@ -50,6 +52,7 @@ sets() {
 }
 
 @test "capabilities: another user has none unless ambient" {
+	needs_ids 'user 1000'
 	config '.process.user = {uid: 1000, gid: 1000}'
 	sets
 	is "$OUT" '0000000000000000 0000000000000000 0000000000000000 0000000020000420 0000000000000000'
@@ -131,9 +134,10 @@ sets() {
 }
 
 @test "cwd readable by the user only" {
+	needs_ids 'user 1000'
 	own_rootfs
 	mkdir -m 700 "$ROOTFS/private"
-	chown 1000 "$ROOTFS/private"
+	chown "$(outside 1000)" "$ROOTFS/private"
 	config '.process.cwd = "/private" | .process.user = {uid: 1000, gid: 1000}
 		| .process.capabilities = {}'
 	inside_ok pwd
@@ -141,6 +145,7 @@ sets() {
 }
 
 @test "environment: exactly the config's, HOME from passwd when missing" {
+	needs_ids 'user 1000'
 	config '.process.env = ["PATH=/bin", "A=b", "EMPTY=", "SPACE= x y ", "OCI_TEST_MARK=" + $m]' --arg m "$MARK"
 	inside_ok env
 	for line in 'A=b' 'EMPTY=' 'SPACE= x y ' 'PATH=/bin' 'HOME=/root'; do
@@ -228,6 +233,8 @@ sets() {
 
 @test "hooks: each kind runs once, in order, with the state on standard input" {
 	supports '.hooks | index("createRuntime")' 'hooks'
+	: >"$T/hooks"
+	chmod 666 "$T/hooks" # one of them is of the container's root
 	config '.hooks = (["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
 		| map({(.): [{path: "/bin/sh", args: ["sh", "-c", "printf \"" + . + " \" >>" + $f + "; cat >>" + $f + "; echo >>" + $f]}]}) | add)' --arg f "$T/hooks"
 	ok run --bundle "$BUNDLE" "$ID"

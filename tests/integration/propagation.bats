@@ -61,6 +61,7 @@ tags() {
 }
 
 @test "by default nothing goes out to the host" {
+	needs_root "makes the host's mounts"
 	mount_add /mnt bind "$T/data" rbind
 	two_sides
 	refute grep -q ^out- <<<"$OUT"
@@ -69,6 +70,7 @@ tags() {
 }
 
 @test "rootfsPropagation: each of its eight forms, from both sides" {
+	needs_root "makes the host's mounts"
 	mount_add /var tmpfs tmpfs
 	while read -r form want below; do
 		config '.linux.rootfsPropagation = $f' --arg f "$form"
@@ -102,6 +104,7 @@ tags() {
 }
 
 @test "each propagation of a bind, from both sides" {
+	needs_root "makes the host's mounts"
 	while read -r form want top below; do
 		config '.mounts |= map(select(.destination != "/mnt"))'
 		mount_add /mnt bind "$T/data" rbind "$form"
@@ -121,6 +124,7 @@ tags() {
 }
 
 @test "a bind that is shared below a shared root: mounts go out to the host" {
+	needs_root "makes the host's mounts"
 	# How an engine asks for a volume whose mounts are to be seen on the host.
 	for form in shared rshared; do
 		config '.mounts |= map(select(.destination != "/mnt"))
@@ -146,6 +150,7 @@ tags() {
 }
 
 @test "without a mount namespace the host's mount table stays as it is" {
+	needs_host_users "a new user namespace has no right to the host's mount namespace"
 	# Tried in a mount namespace of its own, lest a runtime that fails this
 	# takes the machine with it.
 	own_rootfs

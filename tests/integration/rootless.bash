@@ -7,6 +7,10 @@ AS_USER=()
 # What stands behind the change of user, such as nsenter.
 IN_USER=()
 
+needs() {
+	own_config
+}
+
 # as_user COMMAND...: runs it as user and group 2001, with only that in its environment.
 as_user() {
 	"${AS_USER[@]}" setpriv --reuid 2001 --regid 2001 --clear-groups \

@@ -59,6 +59,7 @@ load helpers
 }
 
 @test "another user can open /dev/stdout and /dev/stderr; /dev/null keeps its owner" {
+	needs_ids 'user 1000'
 	config '.process.user = {uid: 1000, gid: 1000}'
 	inside_ok 'id -u; echo out >>/dev/stdout; echo err >>/dev/stderr'
 	is "$OUT" $'1000\nout'
@@ -81,6 +82,7 @@ load helpers
 }
 
 @test "a terminal: size and owner of the pty, and what is typed arrives" {
+	needs_ids 'user 1000'
 	config '.process.terminal = true | .process.user = {uid: 1000, gid: 1000}
 		| .process.consoleSize = {height: 33, width: 101}'
 	args sh -c 'stty size; stat -c "%u" "$(tty)"; read -r line; echo "got <$line>"'
@@ -288,6 +290,7 @@ load helpers
 }
 
 @test "exec: exit codes, stdio, environment, and a program that is missing" {
+	needs_ids 'user 1000'
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	rt exec "$ID" sh -c 'echo one; echo two >&2; exit 7'

@@ -74,8 +74,10 @@ notifies() {
 @test "a filter holds in run, create and start, and exec, with and without noNewPrivileges" {
 	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 28}]}'
 	mount_add /tmp tmpfs tmpfs
+	users=(0)
+	[[ $WORLD == rootless ]] || users+=(1000)
 	for nnp in true false; do
-		for user in 0 1000; do
+		for user in "${users[@]}"; do
 			config '.process.noNewPrivileges = $n | .process.user = {uid: $u, gid: $u}' --argjson n "$nnp" --argjson u "$user"
 			inside 'mkdir /tmp/d; grep -E "^(Seccomp|CapPrm|CapEff):" /proc/self/status'
 			has "$ERR" 'No space left on device'
@@ -239,6 +241,7 @@ caller() {
 }
 
 @test "agent: run, create and start, and exec send the listener with the state" {
+	needs_root 'hands over the listener of an exec'
 	agent answer
 	notifies SCMP_ACT_ALLOW mkdir mkdirat
 	mount_add /tmp tmpfs tmpfs
@@ -256,6 +259,19 @@ caller() {
 seccompFd the metadata $ID created $BUNDLE true
 seccompFd the metadata $ID running $BUNDLE false"
 	is "$(sed -n '2,3s/^1 //p' "$T/documents" | jq .state.pid | sort -u)" "$pid"
+}
+
+@test "agent: an exec by a user without privileges is refused before anything is done" {
+	[[ $WORLD == rootless ]] || skip 'root can take the listener of every process'
+	agent answer
+	notifies SCMP_ACT_ALLOW mkdir mkdirat
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	rt exec "$ID" true
+	is "$STATUS" 255
+	has "$ERR" '/linux/seccomp/listenerPath: without privileges, the agent cannot be given the listener'
+	has "$ERR" 'run the container as root, or leave SCMP_ACT_NOTIFY out'
+	is "$(wc -l <"$T/documents")" 1 'documents'
 }
 
 @test "agent: WAIT_KILLABLE_RECV, where the kernel has it, and its name where it has not" {
@@ -315,6 +331,7 @@ seccompFd the metadata $ID running $BUNDLE false"
 }
 
 @test "agent: no deadlock, whatever calls are its to decide about" {
+	needs_root 'hands over the listener of an exec'
 	agent answer
 	for calls in 'read writev' 'futex close' 'sendto sendmsg recvmsg connect' 'prctl capset seccomp' 'execve exit_group' \
 		'execve brk mmap mprotect arch_prctl set_tid_address openat open read fstat close getuid wait4 rt_sigprocmask exit_group'; do
@@ -334,6 +351,7 @@ seccompFd the metadata $ID running $BUNDLE false"
 }
 
 @test "agent: NOTIFY for write, or for all calls, is refused by run, create, exec and explain, for any other call it is not" {
+	needs_root 'hands over the listener of an exec'
 	own_rootfs
 	agent answer
 	args touch /ran

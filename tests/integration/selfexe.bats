@@ -84,6 +84,7 @@ POLLER='
 	pid=$(init_pid "$ID")
 	config '.linux.namespaces |= map(if .type == "pid" then .path = $p else . end) | .process.args = ["true"]' \
 		--arg p "/proc/$pid/ns/pid"
+	join_users "$pid"
 	for _ in {1..10}; do
 		ok run --bundle "$BUNDLE" "$ID.b"
 	done

@@ -97,6 +97,7 @@ need_python() {
 	ok run --detach --bundle "$BUNDLE" "$ID.a"
 	config '.linux.namespaces |= map(if .type == "pid" then .path = $p else . end)' \
 		--arg p "/proc/$(init_pid "$ID.a")/ns/pid"
+	join_users "$(init_pid "$ID.a")"
 	receiver "$T/s1"
 	ok create --pidfd-socket "$T/s1" --bundle "$BUNDLE" "$ID"
 	got

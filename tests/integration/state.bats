@@ -3,6 +3,9 @@
 
 load helpers
 
+OWNER=$(getent passwd "$EUID" | cut -d: -f1)
+OWNER=${OWNER:-#$EUID}
+
 @test "state: every field of a created container" {
 	config '.annotations = {"org.example.key": "value"}'
 	ok create --bundle "$BUNDLE" "$ID"
@@ -13,7 +16,7 @@ load helpers
 	is "$(jq -r .bundle <<<"$OUT")" "$BUNDLE"
 	is "$(jq -r .rootfs <<<"$OUT")" "$ROOTFS"
 	if is_oci_mini; then
-		is "$(jq -r .owner <<<"$OUT")" root
+		is "$(jq -r .owner <<<"$OUT")" "$OWNER"
 	fi
 	is "$(jq -r '.annotations["org.example.key"]' <<<"$OUT")" value
 	like "$(jq -r .ociVersion <<<"$OUT")" '^1\.[0-9]+\.[0-9]+'
@@ -42,7 +45,7 @@ load helpers
 	ok start "$ID.b"
 	ok list
 	is "$(wc -l <<<"$OUT")" 3 lines
-	like "$OUT" $'\n'"$ID +[0-9]+ +created +$BUNDLE +[0-9T:.-]+Z? +root"
+	like "$OUT" $'\n'"$ID +[0-9]+ +created +$BUNDLE +[0-9T:.-]+Z? +$OWNER"
 	like "$OUT" $'\n'"$ID\\.b +[0-9]+ +running +$BUNDLE +"
 }
 
@@ -57,7 +60,7 @@ load helpers
 	is "$OUT" "$ID"$'\n'"$ID.b"
 	ok list --format json
 	is "$(jq -r '.[].id' <<<"$OUT")" "$ID"$'\n'"$ID.b"
-	is "$(jq -r '.[0] | .status + " " + .bundle + " " + .owner' <<<"$OUT")" "created $BUNDLE root"
+	is "$(jq -r '.[0] | .status + " " + .bundle + " " + .owner' <<<"$OUT")" "created $BUNDLE $OWNER"
 	ok list -f json
 	rt list --format nonsense
 	((STATUS == 1))
@@ -113,6 +116,11 @@ load helpers
 	has "$OUT" PID
 	has "$OUT" 'sleep 60'
 	is "$(wc -l <<<"$OUT")" 4 lines
-	ok ps "$ID" -o pid,comm
+	# Without -e it has the processes of its own user.
+	if [[ $WORLD == userns ]]; then
+		ok ps "$ID" -e -o pid,comm
+	else
+		ok ps "$ID" -o pid,comm
+	fi
 	like "$OUT" "$pid +sh"
 }

@@ -154,6 +154,7 @@ bye() {
 }
 
 @test "tty: without a terminal at the caller the output and the end of input come through" {
+	needs_ids 'user 1000'
 	args sh -c 'cat; [ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stat -c "%u %a" "$(tty)"; exit 5'
 	config '.process.terminal = true | .process.user = {uid: 1000, gid: 1000}'
 	code=0

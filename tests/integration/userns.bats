@@ -4,6 +4,10 @@
 
 load helpers
 
+needs() {
+	own_users
+}
+
 MAP='[{"containerID": 0, "hostID": 100000, "size": 65536}]'
 
 # users [MAPPINGS]: the config gets a user namespace of its own.
@@ -104,6 +108,22 @@ owner_running() {
 	umount "$T/users"
 	is "$STATUS:$ERR" 0:
 	like "$OUT" $'^0\n +0 +100000 +65536'
+}
+
+@test "a user namespace by path in which no groups can be set: the caller's are dropped, others refused" {
+	printf '#!/bin/sh\nexec setpriv --groups 4242,4243 "%s" "$@"\n' "$RUNTIME" >"$T/with_groups"
+	chmod +x "$T/with_groups"
+	background setpriv --reuid 2001 --regid 2001 --clear-groups unshare --user --map-root-user sleep 60
+	denied() { [[ $(cat "/proc/$PID/setgroups" "/proc/$PID/gid_map") =~ ^deny[[:space:]]+0\ +2001\ +1$ ]]; }
+	wait_for denied
+	users_of "$PID"
+	config '.mounts |= map(if .type == "devpts" then .options -= ["gid=5"] else . end)'
+	args grep -h . /proc/self/setgroups /proc/self/uid_map /proc/self/status
+	RUNTIME=$T/with_groups ok run --bundle "$BUNDLE" "$ID"
+	like "$OUT" $'^deny\n +0 +2001 +1\n'
+	like "$OUT" $'\nGroups:[\t ]*\n'
+	config '.process.user.additionalGids = [0]'
+	refused '/process/user/additionalGids: no groups can be set, as setgroups(2) is denied in it' create --bundle "$BUNDLE" "$ID"
 }
 
 @test "a user namespace by path: the wrong kind, no namespace, the runtime's own" {

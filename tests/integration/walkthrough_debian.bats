@@ -4,6 +4,10 @@
 load helpers
 load walkthrough
 
+needs() {
+	own_config
+}
+
 # debian_root: the root file system, made once for a run of the tests, or once for
 # all of them in OCI_TEST_CACHE.
 debian_root() {

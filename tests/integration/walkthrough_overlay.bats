@@ -4,6 +4,10 @@
 load helpers
 load walkthrough
 
+needs() {
+	own_config
+}
+
 LIMIT=524288000
 
 setup_overlay() {
