@@ -56,6 +56,7 @@ func compile(profile *specs.LinuxSeccomp, native specs.Arch) (*Filter, error) {
 		return nil, err
 	}
 	c := &compiler{e: newEmitter(), rules: r}
+	c.weigh()
 	f.Program, err = c.program(covered)
 	if err != nil {
 		return nil, fmt.Errorf(": %w", err)
@@ -88,7 +89,8 @@ type compiler struct {
 	rules *rules
 	// judged is where the rules of each call are tried, for each kind of
 	// architecture: wide or not, big or not. 0 is not known yet, others are one more.
-	judged [2][2]*[numNames]label
+	judged  [2][2]*[numNames]label
+	weights [numNames]uint8
 }
 
 // program writes
@@ -103,20 +105,21 @@ func (c *compiler) program(covered []*arch) ([]bpf.RawInstruction, error) {
 	e := c.e
 	next := e.ret(badArch)
 	e.ret(c.rules.fallback)
-	sections := make(map[uint32]label, len(covered))
+	type section struct {
+		audit uint32
+		at    label
+	}
+	sections := make([]section, 0, len(covered)) // the native one last
 	for i := len(covered) - 1; i >= 0; i-- {
 		if audit := covered[i].audit; !slices.ContainsFunc(covered[:i], func(a *arch) bool { return a.audit == audit }) {
-			sections[audit] = e.load(atNumber, e.tree(c.numbers(covered, audit)))
+			sections = append(sections, section{audit, e.load(atNumber, e.tree(c.numbers(covered, audit)))})
 			if len(e.code) > maxInstructions {
 				break // and say so
 			}
 		}
 	}
-	for i := len(covered) - 1; i >= 0; i-- {
-		if to, ok := sections[covered[i].audit]; ok {
-			delete(sections, covered[i].audit)
-			next = e.branch(bpf.JumpEqual, covered[i].audit, to, next)
-		}
+	for _, s := range sections {
+		next = e.branch(bpf.JumpEqual, s.audit, s.at, next)
 	}
 	return e.program(e.load(atArch, next))
 }
@@ -141,13 +144,13 @@ func (c *compiler) numbers(covered []*arch, audit uint32) spans {
 		end = x32Bit
 	}
 	if low != nil {
-		c.spansOf(low, 0, end, &s)
+		c.spansOf(low, 0, end, low == covered[0], &s)
 	} else {
 		s.add(0, bad, 1)
 	}
 	switch {
 	case high != nil:
-		c.spansOf(high, x32Bit, 1<<32, &s)
+		c.spansOf(high, x32Bit, 1<<32, high == covered[0], &s)
 	case audit == unix.AUDIT_ARCH_X86_64:
 		s.add(x32Bit, bad, 1)
 		// -1 is the number of a call that a tracer has taken back.

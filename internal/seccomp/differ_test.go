@@ -153,3 +153,63 @@ func FuzzProfile(f *testing.F) {
 		compareOn(t, p, native, &d, append(p.Architectures, native, specs.ArchX32))
 	})
 }
+
+// TestKernelRemembers has every call that is allowed whatever its arguments are come to
+// its answer by the instructions that Linux follows when it looks for such calls
+// (seccomp_is_const_allow, kernel/seccomp.c): it then does not run the filter for them.
+func TestKernelRemembers(t *testing.T) {
+	for _, test := range engineProfiles {
+		t.Run(test.name, func(t *testing.T) {
+			f, err := Compile(test.load(t), test.native)
+			if err != nil {
+				t.Fatal(err)
+			}
+			remembered := 0
+			for _, name := range f.Arches {
+				on := findArch(name)
+				for _, nr := range numbersOf(on) {
+					v, err := f.Judge(name, nr, [6]uint64{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if v.Action != specs.ActAllow || len(f.Conditional(name, nr)) > 0 {
+						continue
+					}
+					if !constant(f.Program, &Data{Number: nr, Arch: on.audit}) {
+						t.Errorf("%s: the kernel would run the filter for call %d", name, nr)
+					}
+					remembered++
+				}
+			}
+			t.Logf("%d calls", remembered)
+		})
+	}
+}
+
+// constant follows a program as far as only the number and the architecture matter, and
+// says whether that is to an answer.
+func constant(code []bpf.RawInstruction, d *Data) bool {
+	var a uint32
+	for pc := 0; pc < len(code); pc++ {
+		i := code[pc]
+		switch yes, no := ways(pc, i); i.Op {
+		case opRet:
+			return true
+		case opLoad:
+			if i.K != atNumber && i.K != atArch {
+				return false
+			}
+			a = d.word(i.K, false)
+		case opAnd:
+			a &= i.K
+		case opJump:
+			pc = yes - 1
+		default:
+			pc = no - 1
+			if i.Op == opJeq && a == i.K || i.Op == opJge && a >= i.K || i.Op == opJgt && a > i.K || i.Op == opJset && a&i.K != 0 {
+				pc = yes - 1
+			}
+		}
+	}
+	return false
+}

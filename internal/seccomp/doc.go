@@ -82,10 +82,11 @@
 //
 //	load arch; load number; search; conditions; answer
 //
-// The search is a balanced tree over ranges of numbers with the same answer, in which
-// calls that are judged by their arguments are nearest to the root: the kernel
-// (Linux 5.11) remembers which calls are allowed whatever their arguments are, and
-// does not run the filter for them. Constant answers stand last.
+// The search is a tree over ranges of numbers with the same answer, in which the calls
+// that programs make most are nearest to the root (tree.go). The kernel (Linux 5.11)
+// remembers which calls are allowed whatever their arguments are, and does not run the
+// filter for them, as long as nothing but the number is looked at; so the search uses
+// comparisons alone. Constant answers stand last.
 //
 // The program is written from its end to its start (emit.go), which makes every
 // distance known when it is needed, a jump over more than 255 instructions an

@@ -17,11 +17,11 @@ import (
 // of their programs. A change of the compiler changes it: for the better, or else
 // with a reason.
 var engineProfiles = []engineProfile{
-	{"podman-amd64", podman, specs.ArchX86_64, 298},
-	{"podman-arm64", podman, specs.ArchAARCH64, 211},
-	{"docker-amd64", docker, specs.ArchX86_64, 315},
-	{"docker-arm64", docker, specs.ArchAARCH64, 244},
-	{"docker-s390x", docker, specs.ArchS390X, 290},
+	{"podman-amd64", podman, specs.ArchX86_64, 260},
+	{"podman-arm64", podman, specs.ArchAARCH64, 192},
+	{"docker-amd64", docker, specs.ArchX86_64, 284},
+	{"docker-arm64", docker, specs.ArchAARCH64, 223},
+	{"docker-s390x", docker, specs.ArchS390X, 265},
 }
 
 type engineProfile struct {

@@ -119,7 +119,7 @@ func TestTooLong(t *testing.T) {
 		})
 	}
 	_, err := Compile(p, specs.ArchX86_64)
-	want := "/linux/seccomp: the filter has 6013 instructions with identical ones merged, and the kernel takes 4096"
+	want := "/linux/seccomp: the filter has 6012 instructions with identical ones merged, and the kernel takes 4096"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

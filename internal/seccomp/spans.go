@@ -13,31 +13,61 @@ type point struct {
 	weight int
 }
 
-// Weights of calls in the search. The kernel remembers which calls a filter allows
-// whatever their arguments are, and does not run it for them (Linux 5.11), so
-// what is left to run it for are the others.
+// Weights of calls in the search: how often one is made, about. The kernel remembers
+// which calls a filter allows whatever their arguments are, and does not run it for
+// them (Linux 5.11), but not on all architectures; so the others weigh more than they are
+// made. Only calls of the native architecture weigh anything.
 const (
-	weightSpan  = 1  // of a range that the profile does not name
-	weightAllow = 1  // of a call that is always allowed
-	weightOther = 4  // of a call with another constant answer than the default
-	weightArgs  = 40 // of a call that is judged by its arguments
+	weightLittle = 1   // of a range that the profile does not name, or of a call
+	weightArgs   = 8   // of a call that is judged by its arguments
+	weightSome   = 8   // of the calls of weightyCalls
+	weightMost   = 128 // of the first of them
 )
 
-// spansOf adds the spans of an architecture between two numbers.
-func (c *compiler) spansOf(a *arch, start, end uint64, s *spans) {
+// weightyCalls are those that programs make most: on files, on sockets, to wait, and to
+// lock. The first four are made more than all others.
+var weightyCalls = [...]string{
+	"read", "write", "futex", "openat",
+	"close", "fstat", "newfstatat", "statx", "lseek", "ioctl", "fcntl", "readv", "writev", "pread64", "pwrite64",
+	"mmap", "munmap", "mprotect", "madvise", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2",
+	"recvfrom", "sendto", "recvmsg", "sendmsg", "nanosleep", "clock_nanosleep", "rt_sigprocmask",
+	"clone3", "openat2", "faccessat2", "futex_waitv", "futex_wait", "futex_wake",
+}
+
+const mostWeighty = 4
+
+// weigh fills in the weights of calls.
+func (c *compiler) weigh() {
+	for i, name := range weightyCalls {
+		if call := nameIndex(name); call >= 0 && i < mostWeighty {
+			c.weights[call] = weightMost
+		} else if call >= 0 {
+			c.weights[call] = weightSome
+		}
+	}
+}
+
+// spansOf adds the spans of an architecture between two numbers. Without weight they
+// weigh next to nothing together.
+func (c *compiler) spansOf(a *arch, start, end uint64, weighty bool, s *spans) {
 	points, newest := c.points(a)
+	if !weighty {
+		for i := range points {
+			points[i].weight = 0
+		}
+	}
 	slices.SortFunc(points, func(a, b point) int { return int(int64(a.nr) - int64(b.nr)) })
 	e := c.e
 	// The background: the default up to the newest call, ENOSYS for newer ones.
-	background := []span{{uint32(start), e.ret(c.rules.fallback), weightSpan}}
+	background := []span{{uint32(start), e.ret(c.rules.fallback), weightLittle}}
 	if newest >= 0 && refuses(c.rules.fallback) {
 		newer := e.ret(a.enosys())
 		if a.setup {
-			background = []span{{0, newer, weightSpan}, {1, background[0].to, weightSpan}}
+			background = []span{{0, newer, weightLittle}, {1, background[0].to, weightLittle}}
 		}
-		background = append(background, span{uint32(newest) + 1, newer, weightSpan})
+		background = append(background, span{uint32(newest) + 1, newer, weightLittle})
 		if first, last := a.apart(); first <= last && uint32(newest) < first {
-			background = append(background, span{first, background[0].to, weightSpan}, span{last + 1, newer, weightSpan})
+			background = append(background, span{first, background[0].to, weightLittle}, span{last + 1, newer, weightLittle})
 		}
 	}
 	at := start
@@ -48,7 +78,7 @@ func (c *compiler) spansOf(a *arch, start, end uint64, s *spans) {
 				next = uint64(background[i+1].start)
 			}
 			if from, until := max(at, uint64(b.start)), min(to, next); from < until {
-				s.add(uint32(from), b.to, b.weight)
+				s.add(uint32(from), b.to, int(b.weight))
 			}
 		}
 	}
@@ -92,14 +122,15 @@ func (c *compiler) points(a *arch) (points []point, newest int64) {
 func (c *compiler) judge(a *arch, call int) (label, int) {
 	ret, constant, list := c.rules.decide(call, a.wide)
 	if constant {
-		return c.e.ret(ret), c.weight(ret)
+		return c.e.ret(ret), weightLittle + int(c.weights[call])
 	}
+	weight := weightArgs + int(c.weights[call])
 	seen := &c.judged[index(a.wide)][index(a.big)]
 	if *seen == nil {
 		*seen = new([numNames]label)
 	}
 	if l := (*seen)[call]; l > 0 {
-		return l - 1, weightArgs
+		return l - 1, weight
 	}
 	inTurn := make([]rule, len(list))
 	for i, r := range list {
@@ -107,7 +138,7 @@ func (c *compiler) judge(a *arch, call int) (label, int) {
 	}
 	l := newMatcher(c.e, inTurn, c.rules.fallback, a.wide, a.big).from(0, 0, nothing)
 	(*seen)[call] = l + 1
-	return l, weightArgs
+	return l, weight
 }
 
 // multiplex adds or replaces the points of multiplexers. To name a call that one does
@@ -136,13 +167,6 @@ func (c *compiler) multiplex(a *arch, points []point, newest int64) ([]point, in
 		}
 	}
 	return points, newest
-}
-
-func (c *compiler) weight(ret uint32) int {
-	if ret == unix.SECCOMP_RET_ALLOW {
-		return weightAllow
-	}
-	return weightOther
 }
 
 // refuses says that an answer keeps a call from being made, so that a call which

@@ -98,7 +98,7 @@ static void answer(char **from, char **to)
 	pid_t child = fork();
 
 	if (child == 0) {
-		ualarm(100000, 0);
+		alarm(10);
 		_exit(-build(from, to, file));
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child)
