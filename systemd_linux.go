@@ -92,7 +92,21 @@ func (c *cgroups) scopeOf(s *specs.Spec, id string, h *host, opt *birthOptions) 
 		limits = systemd.Merge(limits, propertiesOf(w, writes))
 	}
 	c.scope.properties = append(c.scope.properties, limits...)
-	return c.scope.annotate(s.Annotations, limits)
+	return append(c.scope.annotate(s.Annotations, limits), c.undelegatedBelow(h, base, writes)...)
+}
+
+// undelegatedBelow are the limits whose controllers the user's systemd was not given, if it
+// keeps its units in base.
+func (c *cgroups) undelegatedBelow(h *host, base string, writes []cgroup.Write) []error {
+	if !h.userSystemd || !h.rootless {
+		return nil
+	}
+	for _, l := range h.layout.Hierarchies {
+		if l.Unified && h.controllers(path.Join(l.Dir, base)) != nil {
+			return h.undelegated(c.dirs, writes)
+		}
+	}
+	return nil
 }
 
 // place puts the container's directories where a systemd that lives in base makes them.

@@ -25,6 +25,9 @@ func TestParsePath(t *testing.T) {
 			t.Errorf("%q: got %+v in %s, %v", test.path, u, u.Cgroup(), err)
 		}
 	}
+	if u, err := ParsePath("", "a+b_c.d-e", "user.slice", "oci-mini"); err != nil || u.Name != `oci-mini-a\x2bb_c.d-e.scope` {
+		t.Errorf("an id with a plus: got %+v, %v", u, err)
+	}
 	for path, want := range map[string]string{
 		"/a/b":                             "not of the form slice:prefix:name",
 		"a.slice:b":                        "not of the form slice:prefix:name",

@@ -23,7 +23,8 @@ const maxName = 255
 // slice itself. An empty path, and an empty slice in it, take what is given by
 // default.
 func ParsePath(cgroupsPath, id, defaultSlice, defaultPrefix string) (Unit, error) {
-	parts := []string{"", defaultPrefix, id}
+	// A + is the one character of ids that names of units have not: systemd-escape(1).
+	parts := []string{"", defaultPrefix, strings.ReplaceAll(id, "+", `\x2b`)}
 	if cgroupsPath != "" {
 		if parts = strings.Split(cgroupsPath, ":"); len(parts) != 3 {
 			return Unit{}, fmt.Errorf("%q is not of the form slice:prefix:name, as the systemd cgroup manager needs it", cgroupsPath)

@@ -137,12 +137,13 @@ CapBnd: 0000000000000021\nCapAmb: 0000000000000020\nNoNewPrivs: 1\n1024 2048\n99
 	ok exec --detach --pid-file "$T/pid" "$ID" sleep 61
 	is "$(sed -n 's/^0:://p' "/proc/$(<"$T/pid")/cgroup")" "$own/init"
 	# Somewhere else it does not follow.
-	mkdir "$mount/$ID.elsewhere"
-	echo "$pid" >"$mount/$ID.elsewhere/cgroup.procs"
+	elsewhere=$mount${own%/*}/$ID.elsewhere
+	mkdir "$elsewhere"
+	echo "$pid" >"$elsewhere/cgroup.procs"
 	ok exec --detach --pid-file "$T/pid" "$ID" sleep 62
 	is "$(sed -n 's/^0:://p' "/proc/$(<"$T/pid")/cgroup")" "$own"
 	echo "$pid" >"$mount$own/cgroup.procs"
-	rmdir "$mount/$ID.elsewhere"
+	rmdir "$elsewhere"
 	cgroup2 || return 0 # --cgroup is for all hierarchies
 	ok exec --detach --cgroup init2 --pid-file "$T/pid" "$ID" sleep 63
 	is "$(sed -n 's/^0:://p' "/proc/$(<"$T/pid")/cgroup")" "$own/init2"

@@ -14,6 +14,8 @@ load helpers
 }
 
 @test "no additional groups of the caller are kept" {
+	[[ $WORLD != rootless || $(grep ^Groups /proc/self/status) =~ ^Groups:[[:space:]]*$ ]] ||
+		skip "the caller has groups, and a user namespace of one id cannot drop them"
 	inside_ok 'grep Groups /proc/self/status'
 	like "$OUT" $'^Groups:[\t ]*$'
 }

@@ -162,6 +162,7 @@ sets() {
 }
 
 @test "capabilities: one that the runtime does not have warns in the log, and the rest holds" {
+	needs_host_users 'whoever makes a user namespace has all capabilities there'
 	command -v setpriv >/dev/null || skip 'needs setpriv (util-linux)'
 	printf '#!/bin/sh\nexec setpriv --bounding-set -sys_time --inh-caps -sys_time "%s" "$@"\n' "$RUNTIME" >"$T/runtime"
 	chmod 755 "$T/runtime"
