@@ -40,8 +40,8 @@ test-engines: build
 	@tests/engines/install-deps
 	@tests/run engines
 
-# The bats suite where systemd is init and cgroups are v2 alone: in a virtual
-# machine, which takes about an hour without KVM.
+# The bats suite where systemd is init and cgroups are v2 alone: in virtual machines, four
+# passes that take hours without KVM (tests/vm/README.md).
 test-vm: build
 	@tests/install-deps vm
 	@tests/run vm-full
