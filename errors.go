@@ -137,6 +137,10 @@ func hint(err error) string {
 		return "not a program for this machine, or a script without a #! line"
 	case strings.Contains(text, "executable file not found"):
 		return "the search goes along the PATH in /process/env, inside the container"
+	case strings.Contains(text, "copy of ") && (errno == unix.EPERM || errno == unix.EACCES):
+		return "the copy keeps the owners, so that a user without privileges can copy what is all their own, or leave tmpcopyup out"
+	case field == "/process/oomScoreAdj" && errno == unix.EACCES:
+		return "a value below the caller's needs CAP_SYS_RESOURCE on the host"
 	case errors.Is(err, unix.ENOSPC) && nr == unix.SYS_MOVE_MOUNT:
 		return "the limit of mounts is /proc/sys/fs/mount-max"
 	case errors.Is(err, unix.ENOSPC) && strings.Contains(text, "/cpuset"):

@@ -135,9 +135,6 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := b.checkListener(); err != nil {
-		return 0, err
-	}
 	b.dir, b.joins, b.view, b.signals, b.interrupt = dir, true, view, signals, signals.C()
 	if view != nil {
 		b.opened = append(b.opened, view.Fd())

@@ -94,11 +94,20 @@ func (b *birth) overlay(a *program.Assembler) {
 		}
 		closeFd(a, top)
 	}
-	root := a.Reg() // stays until execve: it is the root
-	newMount(a, root, "overlay", "overlay", b.labelled("overlay", mountopt.Options{Data: []mountopt.Datum{
+	data := []mountopt.Datum{
 		{Key: "lowerdir", Value: strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace(b.rootfs)},
 		{Key: "upperdir", Value: dir + "/upper"},
 		{Key: "workdir", Value: dir + "/work"},
-	}}))
+	}
+	if b.userOverlay() {
+		data = append(data, mountopt.Datum{Key: "userxattr", Flag: true})
+	}
+	root := a.Reg() // stays until execve: it is the root
+	newMount(a, root, "overlay", "overlay", b.labelled("overlay", mountopt.Options{Data: data}))
 	b.root = root.Arg()
 }
+
+// userOverlay says whether overlayfs has to keep what it notes in attributes user.*: those
+// it has else are only for root of the initial user namespace, and without any, a directory
+// of the lower layer cannot be replaced (userxattr, Linux 5.11).
+func (b *birth) userOverlay() bool { return b.inUsers() || !b.host.initial }

@@ -49,15 +49,6 @@ func (b *birth) compileFilter() []error {
 	return append(faults, b.checkLastCall()...)
 }
 
-// checkListener refuses an exec whose listener could not be handed over: what others in
-// its pid namespace may not look into, its own user may not either (pidfd_getfd(2)).
-func (b *birth) checkListener() error {
-	if b.filter == nil || !b.filter.Notifies || b.host.mounts {
-		return nil
-	}
-	return fmt.Errorf("/linux/seccomp/listenerPath: without privileges, the agent cannot be given the listener of a process that joins others in a pid namespace: run the container as root, or leave %s out of the profile", specs.ActNotify)
-}
-
 // verdict is what the filter does with a call of the runtime's own, behind it.
 func (b *birth) verdict(nr uintptr, args ...uint64) (seccomp.Verdict, error) {
 	var all [6]uint64
@@ -159,6 +150,12 @@ func (b *birth) installFilter() []plan.Step {
 		Reason: "last: only the execve is subject to it",
 		Shell:  b.remark("no command of a base system does it"),
 		Assemble: func(a *program.Assembler) {
+			if f.Notifies && !b.host.mounts {
+				// A user's runtime takes nothing from a process that hides (pidfd_getfd(2));
+				// and this one has nothing of the host's any more, but for the memory that
+				// the execve frees.
+				show(a)
+			}
 			if f.Notifies && !b.opt.wait {
 				a.Sync(tokenListener)
 			}

@@ -124,7 +124,10 @@ func (b *birth) shellAttachRoot() []string {
 	}
 	// The current directory still is the image where a tmpfs hides it.
 	lines := []string{`cd "$root"`, `mount -t tmpfs -o mode=755 overlay "$root"`, `mkdir "$root"/merged`}
-	layers := plan.ShellRoot
+	layers, user := plan.ShellRoot, ""
+	if b.userOverlay() {
+		user = ",userxattr"
+	}
 	if o.dir == "" {
 		lines = append(lines, `mkdir "$root"/upper "$root"/work`)
 	} else {
@@ -132,7 +135,7 @@ func (b *birth) shellAttachRoot() []string {
 		lines = append(lines, "mkdir -p "+layers+"/upper "+layers+"/work")
 	}
 	return append(lines,
-		fmt.Sprintf("mount -t overlay -o lowerdir=.,upperdir=%s/upper,workdir=%s/work overlay \"$root\"/merged", layers, layers),
+		fmt.Sprintf("mount -t overlay -o lowerdir=.,upperdir=%s/upper,workdir=%s/work%s overlay \"$root\"/merged", layers, layers, user),
 		`root=$root/merged`)
 }
 

@@ -241,7 +241,6 @@ caller() {
 }
 
 @test "agent: run, create and start, and exec send the listener with the state" {
-	needs_root 'hands over the listener of an exec'
 	agent answer
 	notifies SCMP_ACT_ALLOW mkdir mkdirat
 	mount_add /tmp tmpfs tmpfs
@@ -259,19 +258,6 @@ caller() {
 seccompFd the metadata $ID created $BUNDLE true
 seccompFd the metadata $ID running $BUNDLE false"
 	is "$(sed -n '2,3s/^1 //p' "$T/documents" | jq .state.pid | sort -u)" "$pid"
-}
-
-@test "agent: an exec by a user without privileges is refused before anything is done" {
-	[[ $WORLD == rootless ]] || skip 'root can take the listener of every process'
-	agent answer
-	notifies SCMP_ACT_ALLOW mkdir mkdirat
-	args sleep 60
-	ok run --detach --bundle "$BUNDLE" "$ID"
-	rt exec "$ID" true
-	is "$STATUS" 255
-	has "$ERR" '/linux/seccomp/listenerPath: without privileges, the agent cannot be given the listener'
-	has "$ERR" 'run the container as root, or leave SCMP_ACT_NOTIFY out'
-	is "$(wc -l <"$T/documents")" 1 'documents'
 }
 
 @test "agent: WAIT_KILLABLE_RECV, where the kernel has it, and its name where it has not" {
@@ -331,7 +317,6 @@ seccompFd the metadata $ID running $BUNDLE false"
 }
 
 @test "agent: no deadlock, whatever calls are its to decide about" {
-	needs_root 'hands over the listener of an exec'
 	agent answer
 	for calls in 'read writev' 'futex close' 'sendto sendmsg recvmsg connect' 'prctl capset seccomp' 'execve exit_group' \
 		'execve brk mmap mprotect arch_prctl set_tid_address openat open read fstat close getuid wait4 rt_sigprocmask exit_group'; do
@@ -351,7 +336,6 @@ seccompFd the metadata $ID running $BUNDLE false"
 }
 
 @test "agent: NOTIFY for write, or for all calls, is refused by run, create, exec and explain, for any other call it is not" {
-	needs_root 'hands over the listener of an exec'
 	own_rootfs
 	agent answer
 	args touch /ran
