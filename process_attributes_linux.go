@@ -103,12 +103,12 @@ func (b *birth) keyring() []plan.Step {
 	if b.opt.noNewKeyring || p == nil {
 		return nil
 	}
-	detail := ""
+	field, detail := "", ""
 	if p.SelinuxLabel != "" {
-		detail = "labelled " + p.SelinuxLabel
+		field, detail = "/process/selinuxLabel", "labelled "+p.SelinuxLabel
 	}
 	return []plan.Step{{
-		By: plan.Init, Words: "join a new session keyring", Detail: detail, Reason: "the caller's keys are not the container's",
+		Field: field, By: plan.Init, Words: "join a new session keyring", Detail: detail, Reason: "the caller's keys are not the container's",
 		Shell: b.remark("no command of a base system does it (keyctl session)"),
 		Assemble: func(a *program.Assembler) {
 			if p.SelinuxLabel != "" {
