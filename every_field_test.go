@@ -20,7 +20,8 @@ const everyField = "testdata/every-field.json"
 // unset are fields whose arrays must be empty: the specification has no value for them.
 var unset = []string{"/linux/personality/flags/*"}
 
-// TestEveryFieldIsThere: a field that is new in the schema must be added to the config.
+// TestEveryFieldIsThere: the config is one by the schema, and a field that is new there must
+// be added to it.
 func TestEveryFieldIsThere(t *testing.T) {
 	data, err := os.ReadFile(everyField)
 	if err != nil {
@@ -30,6 +31,13 @@ func TestEveryFieldIsThere(t *testing.T) {
 	if err := json.Unmarshal(data, &config); err != nil {
 		t.Fatal(err)
 	}
+	faults, err := specschema.Check(specschema.ConfigSchema, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range faults {
+		t.Errorf("%s: %s", everyField, f)
+	}
 	fields, err := specschema.Config()
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +45,21 @@ func TestEveryFieldIsThere(t *testing.T) {
 	for _, f := range fields {
 		if !slices.Contains(unset, f.Pointer) && !has(config, strings.Split(f.Pointer[1:], "/")) {
 			t.Errorf("%s has no %s", everyField, f.Pointer)
+		}
+	}
+}
+
+// TestDefaultSpecs: the configs that `spec` writes are ones by the schema.
+func TestDefaultSpecs(t *testing.T) {
+	rootless := spec.Default()
+	spec.Rootless(rootless, 1000, 1000)
+	for name, s := range map[string]*specs.Spec{"spec": spec.Default(), "spec --rootless": rootless} {
+		faults, err := specschema.Check(specschema.ConfigSchema, []byte(mustJSON(t, s)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range faults {
+			t.Errorf("%s: %s", name, f)
 		}
 	}
 }

@@ -132,7 +132,16 @@ func (c *check) word(at, file string, node map[string]any, word string, value an
 		}
 	case "items":
 		for i, v := range array {
-			if err := c.node(fmt.Sprintf("%s/%d", at, i), file, said.(map[string]any), v); err != nil {
+			n, one := said.(map[string]any)
+			if list, ok := said.([]any); ok && i < len(list) { // a node for each place
+				n, one = list[i].(map[string]any)
+			} else if ok {
+				continue
+			}
+			if !one {
+				return fmt.Errorf("%s: items: %v is no schema", at, said)
+			}
+			if err := c.node(fmt.Sprintf("%s/%d", at, i), file, n, v); err != nil {
 				return err
 			}
 		}

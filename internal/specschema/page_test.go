@@ -71,6 +71,7 @@ func TestConfig(t *testing.T) {
 		"/linux/timeOffsets/boottime/nanosecs":          {Type: "integer"},
 		"/process/capabilities/ambient/*":               {Type: "string"},
 		"/linux/resources/blockIO/weightDevice/*/major": {Type: "integer"},
+		"/vm/hwConfig/iomems/*/firstGFN":                {Type: "integer"},
 	} {
 		i := slices.IndexFunc(fields, func(f Field) bool { return f.Pointer == pointer })
 		if i < 0 {

@@ -132,6 +132,9 @@ func (w *walker) walk(pointer, file string, node map[string]any) error {
 		}
 	}
 	below := []any{node["items"], node["additionalProperties"]}
+	if list, ok := node["items"].([]any); ok { // a node for each place
+		below = append(below, list...)
+	}
 	if patterns, ok := node["patternProperties"].(map[string]any); ok {
 		for _, n := range patterns {
 			below = append(below, n)
