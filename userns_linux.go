@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -235,8 +236,19 @@ func outside(id uint32, maps []specs.LinuxIDMapping) (uint32, bool) {
 // borrowed is a device of the host that is bound into a container which may not
 // make one: mknod(2) needs CAP_MKNOD in the initial user namespace.
 type borrowed struct {
-	field, file string
-	tree        *tree
+	field, file  string
+	kind         uint32 // S_IFCHR or S_IFBLK
+	major, minor int64
+	tree         *tree
+}
+
+// node says what is to be borrowed, for people.
+func (d *borrowed) node() string {
+	letter := "c"
+	if d.kind == unix.S_IFBLK {
+		letter = "b"
+	}
+	return fmt.Sprintf("%s %d:%d", letter, d.major, d.minor)
 }
 
 // makesDevices says whether the container's devices can be made.
@@ -247,16 +259,20 @@ func (b *birth) borrowDevices() []plan.Step {
 	if b.makesDevices() || b.hostDev() || !b.ownMounts() {
 		return nil
 	}
-	borrow := func(field, file string) {
-		b.borrowed = append(b.borrowed, &borrowed{field, file, b.tree(tree{field: field, file: file, device: true})})
+	borrow := func(field, file string, kind uint32, major, minor int64) {
+		b.borrowed = append(b.borrowed, &borrowed{field, file, kind, major, minor, b.tree(tree{field: field, file: file, device: true})})
 	}
 	for _, d := range defaultDevices {
-		borrow("", "/dev/"+d.name)
+		borrow("", "/dev/"+d.name, unix.S_IFCHR, d.major, d.minor)
 	}
 	if b.spec.Linux != nil {
 		for i, d := range b.spec.Linux.Devices {
 			if d.Type != "p" && !isDefaultDevice(d.Path) {
-				borrow(fmt.Sprintf("/linux/devices/%d", i), d.Path)
+				kind := uint32(unix.S_IFCHR)
+				if d.Type == "b" {
+					kind = unix.S_IFBLK
+				}
+				borrow(fmt.Sprintf("/linux/devices/%d", i), d.Path, kind, d.Major, d.Minor)
 			}
 		}
 	}
@@ -266,13 +282,63 @@ func (b *birth) borrowDevices() []plan.Step {
 		Shell:  b.remark("they have their names until the root changes"),
 		Do: func() (func() error, error) {
 			for _, d := range b.borrowed {
-				if err := b.openTree(d.tree); err != nil {
+				if err := b.openDevice(d); err != nil {
 					return nil, err
 				}
 			}
 			return nil, nil
 		},
 	}}
+}
+
+// openDevice opens the host's node: that of the same name or, where that is something
+// else or nothing, the one to which the kernel gave the number.
+func (b *birth) openDevice(d *borrowed) error {
+	err := b.openTree(d.tree)
+	if err == nil && d.isAt(d.tree.fd) {
+		return nil
+	}
+	if file := hostNode(d.kind, d.major, d.minor); file != "" && file != d.tree.file {
+		d.tree.file = file
+		if err := b.openTree(d.tree); err != nil {
+			return err
+		}
+		if d.isAt(d.tree.fd) {
+			return nil
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("the host's %s is something else", d.file)
+	}
+	where := d.field
+	if where == "" {
+		where = d.file
+	}
+	return fmt.Errorf("%s: %w; in a user namespace only the host's own devices can be had, and none below /dev is %s: make it there (mknod), or leave it out", where, err, d.node())
+}
+
+// isAt says whether an open file is the device.
+func (d *borrowed) isAt(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == d.kind && uint64(st.Rdev) == unix.Mkdev(uint32(d.major), uint32(d.minor))
+}
+
+// hostNode is the name below /dev that the kernel gave to a device, or "" (sysfs, "dev").
+func hostNode(kind uint32, major, minor int64) string {
+	dir := "char"
+	if kind == unix.S_IFBLK {
+		dir = "block"
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/%s/%d:%d/uevent", dir, major, minor))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "DEVNAME="); ok {
+			return "/dev/" + strings.TrimSpace(name)
+		}
+	}
+	return ""
 }
 
 func isDefaultDevice(file string) bool {

@@ -296,6 +296,20 @@ owner_running() {
 	is "$(stat -c %u /dev/null)" 0
 }
 
+@test "a device of the config in a user namespace: under another name, and one that the host does not have" {
+	users
+	config '.linux.devices = [{path: "/dev/nothing/else", type: "c", major: 1, minor: 3}, {path: "/dev/zero2", type: "u", major: 1, minor: 5}]'
+	inside_ok 'stat -c %F:%t:%T /dev/nothing/else /dev/zero2; echo x >/dev/nothing/else'
+	is "$OUT" $'character special file:1:3\ncharacter special file:1:5'
+	for device in '{"path": "/dev/none", "type": "c", "major": 1, "minor": 250}|/linux/devices/0: open_tree /dev/none: no such file or directory' \
+		'{"path": "/etc/passwd", "type": "c", "major": 1, "minor": 250}|/linux/devices/0: the host'\''s /etc/passwd is something else' \
+		'{"path": "/dev/zero1", "type": "b", "major": 1, "minor": 250}|none below /dev is b 1:250: make it there (mknod), or leave it out'; do
+		config '.linux.devices = [$d]' --argjson d "${device%%|*}"
+		refused "${device#*|}" create --bundle "$BUNDLE" "$ID"
+	done
+	nothing_left
+}
+
 @test "a device of the config in a user namespace is the host's" {
 	users
 	config '.linux.devices = [{path: "/dev/fuse", type: "c", major: 10, minor: 229}, {path: "/run/pipe", type: "p"}]
