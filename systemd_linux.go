@@ -190,7 +190,7 @@ func (b *birth) connectSystemd() []plan.Step {
 		Reason: "a host without one is to be known before anything is made",
 		Shell:  b.typed(b.shellScope),
 		Do: func() (func() error, error) {
-			m, err := systemd.Connect(s.user)
+			m, err := systemd.Connect(s.user, s.Name)
 			if err != nil {
 				return nil, err
 			}
@@ -299,7 +299,7 @@ func stopUnit(dir *state.Dir) error {
 		return nil
 	}
 	user := r.Cgroup.Manager == byUserSystemd
-	m, err := systemd.Connect(user)
+	m, err := systemd.Connect(user, r.Cgroup.Unit)
 	if errors.Is(err, systemd.ErrNotRunning) && !systemd.Booted(user) {
 		return nil // and so are its units
 	}
@@ -325,7 +325,7 @@ func keepLimits(r *state.Record, cg *cgroup.Cgroup, writes []cgroup.Write, befor
 	if len(properties) == 0 {
 		return nil
 	}
-	m, err := systemd.Connect(r.Cgroup.Manager == byUserSystemd)
+	m, err := systemd.Connect(r.Cgroup.Manager == byUserSystemd, r.Cgroup.Unit)
 	if err != nil {
 		return back(err)
 	}

@@ -40,15 +40,17 @@ type Manager struct {
 	conn *dbus.Conn
 	dest string // "" on systemd's own socket
 	wait time.Duration
+	unit string // for which somebody connected
 }
 
-// Connect connects to the system's systemd, or to that of the calling user.
+// Connect connects to the system's systemd, or to that of the calling user, for the sake of
+// a unit, which errors name.
 //
 // systemd's own socket is open to root alone, needs no bus that runs already,
 // and spares each message the way through the bus. Where it is missing, and for
 // users, the bus is asked: $DBUS_SYSTEM_BUS_ADDRESS or $DBUS_SESSION_BUS_ADDRESS
 // or else its usual place.
-func Connect(user bool) (*Manager, error) {
+func Connect(user bool, unit string) (*Manager, error) {
 	private, address := "unix:path=/run/systemd/private", os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")
 	if address == "" {
 		address = "unix:path=/run/dbus/system_bus_socket"
@@ -67,9 +69,9 @@ func Connect(user bool) (*Manager, error) {
 	end := time.Now().Add(Patience)
 	if private != "" {
 		if conn, err := dbus.Dial(private, end); err == nil {
-			return &Manager{conn: conn, wait: Patience}, nil
+			return &Manager{conn: conn, wait: Patience, unit: unit}, nil
 		} else if errors.Is(err, dbus.ErrDeadline) {
-			return nil, fmt.Errorf("connect to systemd: %w", err)
+			return nil, failure("connect to systemd for", unit, err)
 		}
 	}
 	m, err := onBus(address, end)
@@ -77,8 +79,9 @@ func Connect(user bool) (*Manager, error) {
 		err = fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect to systemd: %w", err)
+		return nil, failure("connect to systemd for", unit, err)
 	}
+	m.unit = unit
 	return m, nil
 }
 
@@ -102,7 +105,7 @@ func onBus(address string, end time.Time) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{conn, service, Patience}
+	m := &Manager{conn: conn, dest: service, wait: Patience}
 	if err = conn.Hello(end); err == nil {
 		_, err = conn.Call(&dbus.Call{
 			Destination: "org.freedesktop.DBus", Path: "/org/freedesktop/DBus", Interface: "org.freedesktop.DBus", Member: "AddMatch",
@@ -158,7 +161,7 @@ func failure(call, unit string, err error) error {
 func (m *Manager) Cgroup() (string, error) {
 	v, err := m.get(time.Now().Add(m.wait), objectPath, managerOf, "ControlGroup")
 	if err != nil {
-		return "", fmt.Errorf("get ControlGroup of systemd: %w", err)
+		return "", failure("get ControlGroup of systemd for", m.unit, err)
 	}
 	if v.Text() == "" {
 		return "/", nil

@@ -319,10 +319,21 @@ only_cgroupfs() {
 	((${#MANAGER[@]} == 0)) || skip "with the cgroupfs manager only: $1"
 }
 
+# delegated: the highest cgroup of version 2 in which the caller may make others.
+delegated() {
+	local dir=/sys/fs/cgroup own
+	if [[ $WORLD == rootless ]]; then
+		own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+		dir+=${own%/}
+		while [[ $dir != /sys/fs/cgroup && -w ${dir%/*}/cgroup.procs ]]; do dir=${dir%/*}; done
+	fi
+	echo "$dir"
+}
+
 # need_controller NAME: skips the test where the kernel offers it elsewhere.
 need_controller() {
 	if cgroup2; then
-		grep -qw -- "$1" /sys/fs/cgroup/cgroup.controllers || skip "cgroup2 here has no $1 controller"
+		grep -qw -- "$1" "$(delegated)/cgroup.controllers" || skip "cgroup2 here has no $1 controller"
 	else
 		[[ -e /sys/fs/cgroup/$1/cgroup.procs ]] || skip "no cgroup v1 hierarchy with the $1 controller"
 	fi

@@ -364,7 +364,7 @@ above() {
 	((EUID == 0)) || skip "needs root: a /run of its own"
 	[[ -d /run ]] || skip "there is no /run to put the socket in"
 	[[ ${OCI_TEST_PATIENCE:-1} != 1 ]] || skip "it takes the half minute of the deadline: done in the virtual machine"
-	# It lets everybody in, and then says nothing more.
+	# It says the words that it is given, and then nothing more.
 	cat >"$T/mute.py" <<-'X'
 		import os, socket, sys
 		s = socket.socket(socket.AF_UNIX)
@@ -375,17 +375,26 @@ above() {
 		    c, _ = s.accept()
 		    kept.append(c)
 		    c.recv(4096)
-		    c.send(b"DATA\r\nOK 00112233445566778899aabbccddeeff\r\n")
+		    c.send(sys.argv[2].encode())
 	X
-	background unshare -m sh -c 'mount -t tmpfs none /run && mkdir /run/systemd && (python3 "$1" /run/systemd/private &) &&
-		until [ -e /run/systemd/private ]; do sleep 0.1; done; shift; exec "$@"' sh "$T/mute.py" \
-		"$RUNTIME" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>&1
-	code=0
-	wait "$PID" || code=$?
+	# mute ID WORDS: create, by such a systemd.
+	mute() {
+		background unshare -m sh -c 'mount -t tmpfs none /run && mkdir /run/systemd && (python3 "$1" /run/systemd/private "$2" &) &&
+			until [ -e /run/systemd/private ]; do sleep 0.1; done; shift 2; exec "$@"' sh "$T/mute.py" "$2" \
+			"$RUNTIME" --root "$ROOT" --systemd-cgroup create --bundle "$BUNDLE" "$1" </dev/null >"$T/$1.out" 2>&1
+	}
+	mute "$ID" $'DATA\r\nOK 00112233445566778899aabbccddeeff\r\n'
+	first=$PID
+	mute "$ID.b" ''
+	for pid in "$first" "$PID"; do
+		code=0
+		wait "$pid" || code=$?
+		is "$code" 1
+	done
 	for pid in $(marked); do kill "$pid"; done
-	((code == 1))
-	has "$(<"$T/o")" "StartTransientUnit oci-mini-$ID.scope: systemd gave no answer within 30s"
-	[[ ! -e $ROOT/$ID ]]
+	has "$(<"$T/$ID.out")" "StartTransientUnit oci-mini-$ID.scope: systemd gave no answer within 30s"
+	has "$(<"$T/$ID.b.out")" "connect to systemd for oci-mini-$ID.b.scope: systemd gave no answer within 30s"
+	[[ ! -e $ROOT/$ID && ! -e $ROOT/$ID.b ]]
 }
 
 @test "systemd: delete fails where systemd is and cannot be reached, and goes without one that is not there" {
