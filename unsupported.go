@@ -28,7 +28,7 @@ func unsupported(s *specs.Spec) []error {
 		for i, ns := range l.Namespaces {
 			if ns.Path != "" && ns.Type == specs.MountNamespace {
 				// pivot_root(2) moves the root of every process in the namespace.
-				faults = append(faults, fmt.Errorf("/linux/namespaces/%d/path: not supported yet: the container's mounts would be made among those of whoever is in the mount namespace, and their root would become the container's", i))
+				faults = append(faults, fmt.Errorf("/linux/namespaces/%d/path: a mount namespace is not joined: the container's mounts would be made among those of whoever is in there, and its root would become theirs; leave the path out for a new one", i))
 			}
 		}
 	}

@@ -212,6 +212,25 @@ writable() {
 	nothing_user_left
 }
 
+@test "rootless cgroups: of root in a user namespace that somebody else has made" {
+	give_hugetlb
+	local size
+	size=$(page)
+	IN_USER=(unshare --user --map-root-user --mount)
+	config '.linux.uidMappings[0].hostID = 0 | .linux.gidMappings[0].hostID = 0 | .linux.resources.hugepageLimits = [{pageSize: $s, limit: 0}]' --arg s "$size"
+	args sh -c 'id -u; grep ^0:: /proc/self/cgroup'
+	user_ok run --bundle "$BUNDLE" "$ID"
+	is "$OUT" $'0\n0::/'
+	is "$ERR" ''
+	# without a user namespace of its own, and the cgroup mounted to be divided
+	config '.linux.namespaces |= map(select(.type != "user")) | del(.linux.uidMappings, .linux.gidMappings)'
+	writable
+	args sh -c 'cat /sys/fs/cgroup/hugetlb.*.max | sort -u | head -n 1; mkdir /sys/fs/cgroup/sub && echo made'
+	user_ok run --bundle "$BUNDLE" "$ID"
+	is "$OUT" $'0\nmade'
+	[[ ! -e $GIVEN/$ID ]]
+}
+
 @test "rootless cgroups: a container of another user inside keeps its cgroup the caller's, and says so" {
 	give
 	local base=("${AS_USER[@]}")

@@ -100,6 +100,39 @@ shared() {
 	user_ok delete --force "$ID"
 }
 
+@test "rootless ids: a second container in the namespaces of the first, by path" {
+	local with
+	for with in ids one; do
+		reset_config
+		[[ $with == one ]] || ranges
+		config '.linux.namespaces |= (map(select(.type != "network")) + [{type: "network"}])'
+		args sleep 100
+		user_ok run --detach --bundle "$BUNDLE" "$ID"
+		user_ok state "$ID"
+		local pid
+		pid=$(jq .pid <<<"$OUT")
+		# all of them, then the user namespace alone, with others new
+		reset_config
+		config 'del(.linux.uidMappings, .linux.gidMappings, .hostname) | .linux.namespaces = [{type: "mount"}, {type: "user", path: ($p + "user")}, {type: "ipc", path: ($p + "ipc")},
+			{type: "network", path: ($p + "net")}, {type: "pid", path: ($p + "pid")}, {type: "uts", path: ($p + "uts")}, {type: "cgroup", path: ($p + "cgroup")}]' --arg p "/proc/$pid/ns/"
+		args sh -c 'id -u; for n in user ipc net pid uts cgroup; do readlink /proc/self/ns/$n; done; cat /proc/1/comm'
+		user_ok run --bundle "$BUNDLE" "$ID.b"
+		is "$OUT" "0"$'\n'"$(for n in user ipc net pid uts cgroup; do readlink "/proc/$pid/ns/$n"; done)"$'\nsleep'
+		config '.linux.namespaces |= map(if .type == "user" then . else del(.path) end) | .hostname = "second"'
+		args sh -c 'id -u; readlink /proc/self/ns/user; hostname; echo $$'
+		user_ok run --bundle "$BUNDLE" "$ID.b"
+		is "$OUT" "0"$'\n'"$(readlink "/proc/$pid/ns/user")"$'\nsecond\n1'
+		args sleep 100
+		user_ok create --bundle "$BUNDLE" "$ID.b"
+		user_ok exec "$ID.b" sh -c 'id -u; hostname'
+		is "$OUT" $'0\nsecond'
+		user_ok delete --force "$ID.b"
+		config '.process.user.uid = 70000'
+		user_refused '/process/user/uid: 70000 is not mapped: its uid_map has ' create --bundle "$BUNDLE" "$ID.b"
+		user_ok delete --force "$ID"
+	done
+}
+
 @test "rootless ids: no line, another user's, too few ids, others: each names file and line" {
 	ranges
 	named_user

@@ -170,6 +170,84 @@ owner_running() {
 	has "$OUT" "$(readlink "/proc/$pid/ns/net")"
 }
 
+KINDS=(ipc network pid uts cgroup time)
+
+# file_of KIND: its name in /proc/PID/ns.
+file_of() {
+	if [[ $1 == network ]]; then echo net; else echo "$1"; fi
+}
+
+# all_ways PID CONFIG: runs the config with each of KINDS new, joined from the process, or
+# the host's, so that every two of them meet in every way; and looks which they are. The
+# config's mounts of joined namespaces are left out if LEAVE_OUT says so.
+all_ways() {
+	local x y z i kind file got want ways list out mounts
+	for x in 0 1 2; do for y in 0 1 2; do for z in 0 1 2; do
+		ways=("$x" "$y" "$z" $(((x + y) % 3)) $(((x + z) % 3)) $(((y + z) % 3)))
+		list='[]' out='["none"'
+		for i in "${!KINDS[@]}"; do
+			kind=${KINDS[i]}
+			case ${ways[i]} in
+			1) list+=" + [{type: \"$kind\"}]" ;;
+			2) list+=" + [{type: \"$kind\", path: \"/proc/$1/ns/$(file_of "$kind")\"}]" ;;
+			esac
+			[[ ${ways[i]} != 2 || ! ${LEAVE_OUT:-} ]] || case $kind in
+			pid) out+=', "proc"' ;;
+			ipc) out+=', "mqueue"' ;;
+			cgroup) out+=', "cgroup"' ;;
+			esac
+		done
+		mounts='.'
+		[[ $out != *proc* ]] || mounts='. + [{destination: "/proc", type: "bind", source: "/proc", options: ["rbind"]}]'
+		jq ".linux.namespaces += $list | .mounts |= (map(select(.type as \$t | $out] | index(\$t) | not)) | $mounts)" "$2" >"$BUNDLE/config.json"
+		ok run --bundle "$BUNDLE" "$ID.ways"
+		i=0
+		for got in $OUT; do
+			kind=${KINDS[i]} file=$(file_of "${KINDS[i]}")
+			want="$(readlink "/proc/self/ns/$file") $(readlink "/proc/$1/ns/$file")"
+			case ${ways[i]} in
+			0) is "$got" "${want% *}" "$kind, the host's, with ${ways[*]}" ;;
+			1) lacks "$want" "$got" ;;
+			2) is "$got" "${want#* }" "$kind, joined, with ${ways[*]}" ;;
+			esac
+			((i += 1))
+		done
+		is "$i" "${#KINDS[@]}" 'namespaces seen'
+	done; done; done
+}
+
+# seen: the config has no namespaces but the mount namespace, and shows all.
+seen() {
+	config 'del(.hostname) | .linux.namespaces = [{type: "mount"}]'
+	args sh -c 'for n in ipc net pid uts cgroup time; do readlink /proc/self/ns/$n; done'
+}
+
+@test "a user namespace by path, with all others new, joined or the host's, in every pair" {
+	users
+	config '.linux.namespaces |= (map(select(.type != "cgroup" and .type != "time")) + [{type: "cgroup"}, {type: "time"}])'
+	args sleep 120
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	pid=$(init_pid "$ID")
+	new_bundle "$BUNDLE"
+	seen
+	users_of "$pid"
+	cp "$BUNDLE/config.json" "$T/base"
+	all_ways "$pid" "$T/base"
+}
+
+@test "a new user namespace, with all others new, joined from the host's root or the host's, in every pair" {
+	config '.linux.namespaces |= (map(select(.type != "cgroup" and .type != "time")) + [{type: "cgroup"}, {type: "time"}])'
+	args sleep 120
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	pid=$(init_pid "$ID")
+	new_bundle "$BUNDLE"
+	seen
+	users
+	cp "$BUNDLE/config.json" "$T/base"
+	# What shows a namespace of the host's root, only that may mount.
+	LEAVE_OUT=1 all_ways "$pid" "$T/base"
+}
+
 @test "a user namespace by path: what is not mapped in it is named" {
 	owner_running '[{"containerID": 0, "hostID": 100000, "size": 100}]'
 	users_of "$OWNER"
