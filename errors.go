@@ -133,6 +133,8 @@ func hint(err error) string {
 		return "a procfs or sysfs must be mounted on an ordinary directory, not on a symbolic link"
 	case nr == unix.SYS_EXECVE && errno == unix.ENOENT:
 		return "the file or its interpreter is missing: the one after #! or the dynamic linker"
+	case nr == unix.SYS_EXECVE && errno == unix.EACCES && activeModule(seLinux):
+		return "where the file's mode lets the user execute it, SELinux does not let its label: dmesg, or ausearch -m avc, says what is denied"
 	case nr == unix.SYS_EXECVE && errno == unix.ENOEXEC:
 		return "not a program for this machine, or a script without a #! line"
 	case strings.Contains(text, "executable file not found"):

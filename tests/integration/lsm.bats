@@ -19,6 +19,9 @@ need_apparmor() {
 
 need_selinux() {
 	active selinux || skip 'this kernel runs without SELinux'
+	[[ -e /sys/fs/selinux/enforce ]] || skip 'no policy is loaded'
+	# Other domains begin with a program, and not with any file of a test.
+	chcon -R -t bin_t "$SHARED/rootfs/bin"
 }
 
 # profile NAME RULE...: loads a profile that allows all but what the rules deny.
@@ -167,22 +170,175 @@ teardown_file() {
 	has "$ERR" 'confined by the AppArmor profile oci-mini-test-nested'
 }
 
-@test "SELinux: the label of the process and of its mounts" {
+# What a process and files may be labelled by Debian's and by Fedora's policy.
+ONE=unconfined_u:unconfined_r:unconfined_t:s0:c1,c2
+TWO=unconfined_u:unconfined_r:unconfined_t:s0:c3,c4
+FILES=system_u:object_r:tmp_t:s0:c1,c2
+
+# labelled NAME [JQ-FILTER ARG...]: a container of that name that stays, of a process
+# labelled ONE.
+labelled() {
+	config '.process.selinuxLabel = $l' --arg l "$ONE"
+	args sleep 60
+	ok create --bundle "$BUNDLE" "$1"
+	ok start "$1"
+}
+
+# label_of PID: the label of a process, as the kernel tells it.
+label_of() {
+	tr -d '\0' <"/proc/$1/attr/current"
+}
+
+@test "SELinux: the label of run, of create and start, of another user, and in a user namespace" {
 	need_selinux
-	label=$(tr -d '\0' </proc/self/attr/current)
-	config '.process.selinuxLabel = $l | .linux.mountLabel = $l' --arg l "$label"
+	config '.process.selinuxLabel = $l' --arg l "$ONE"
+	inside_ok 'cat /proc/self/attr/current'
+	is "$OUT" "$ONE"
+	config '.process.user = {uid: 1000, gid: 1000}'
+	inside_ok 'cat /proc/self/attr/current'
+	is "$OUT" "$ONE"
+	labelled "$ID"
+	is "$(label_of "$(init_pid "$ID")")" "$ONE"
+	ok delete --force "$ID"
+	config '.process.user = {uid: 0, gid: 0} | .linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	inside_ok 'cat /proc/self/attr/current'
+	is "$OUT" "$ONE"
+}
+
+@test "SELinux: an exec has the container's label, or the one of --process-label or --process" {
+	need_selinux
+	labelled "$ID"
+	ok exec "$ID" cat /proc/self/attr/current
+	is "$OUT" "$ONE"
+	ok exec --process-label "$TWO" "$ID" cat /proc/self/attr/current
+	is "$OUT" "$TWO"
+	jq -n '{cwd: "/", args: ["cat", "/proc/self/attr/current"], env: ["PATH=/bin"], user: {uid: 0, gid: 0}}' >"$T/process.json"
+	ok exec --process "$T/process.json" "$ID"
+	is "$OUT" "$ONE"
+	jq --arg l "$TWO" '.selinuxLabel = $l' "$T/process.json" >"$T/labelled.json"
+	ok exec --process "$T/labelled.json" "$ID"
+	is "$OUT" "$TWO"
+	is "$(label_of "$(init_pid "$ID")")" "$ONE"
+}
+
+@test "SELinux: the mounts' label on tmpfs, devpts and mqueue, and on what is made in them; not on proc" {
+	need_selinux
+	config '.linux.mountLabel = $l' --arg l "$FILES"
 	mount_add /mnt/full tmpfs tmpfs
-	inside_ok 'cat /proc/self/attr/current; grep " /mnt/full " /proc/mounts; grep " /proc " /proc/mounts'
-	has "$OUT" "$label"
-	like "$OUT" '/mnt/full [^ ]* [^ ]*context='
+	mount_add /tmp tmpfs tmpfs context=system_u:object_r:tmp_t:s0:c7
+	args sh -c 'echo x >/mnt/full/file; sleep 60'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	root=/proc/$(init_pid "$ID")/root
+	wait_for test -s "$root/mnt/full/file"
+	for file in mnt/full mnt/full/file dev dev/null dev/shm dev/pts dev/pts/ptmx dev/mqueue; do
+		is "$(stat -c %C "$root/$file")" "$FILES" "$file"
+	done
+	is "$(stat -c %C "$root/tmp")" system_u:object_r:tmp_t:s0:c7 'a label of its own'
+	like "$(stat -c %C "$root/proc/self")" ':proc_t:|:unconfined_t:|:initrc_t:|:init_t:'
+	ok exec "$ID" grep -E ' /(mnt/full|proc) ' /proc/mounts
+	like "$OUT" '/mnt/full [^ ]* [^ ]*,context='
 	lacks "$(grep ' /proc ' <<<"$OUT")" context=
-	config '.annotations = {"run.oci.mount_context_type": "rootcontext"}'
+	# The root directory of the mount alone, by the annotation. The policy knows what may be
+	# one on a devpts.
+	ok delete --force "$ID"
+	config '.annotations = {"run.oci.mount_context_type": "rootcontext"} | .mounts |= map(select(.type != "devpts"))'
 	inside_ok 'grep " /mnt/full " /proc/mounts'
 	has "$OUT" rootcontext=
-	args sleep 60
-	ok run --detach --bundle "$BUNDLE" "$ID"
-	ok exec --process-label "$label" "$ID" cat /proc/self/attr/current
-	has "$OUT" "$label"
+}
+
+@test "SELinux: a container's session keyring has its label, and so has that of an exec" {
+	need_selinux
+	# The keys of an id that nobody else has are the container's alone.
+	config '.linux.maskedPaths = [] | .linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	labelled "$ID"
+	ok exec --detach "$ID" sleep 60
+	ok exec "$ID" cat /proc/keys
+	is "$(key_labels)" "$ONE"$'\n'"$ONE" 'of init and of an exec without a word'
+	ok exec --detach --process-label "$TWO" "$ID" sleep 60
+	ok exec "$ID" cat /proc/keys
+	is "$(key_labels | sort)" "$ONE"$'\n'"$ONE"$'\n'"$TWO" 'with that of an exec with a word'
+}
+
+# key_labels: the labels of the session keyrings in OUT, which user 100000 has
+# (keyctl(2), KEYCTL_GET_SECURITY). That of the process that listed them is gone with it.
+key_labels() {
+	local key
+	awk '$8 == "keyring" && $9 ~ /^_ses/ { print $1 }' <<<"$OUT" | while read -r key; do
+		setpriv --reuid 100000 --clear-groups python3 -c '
+import ctypes, errno, os, platform, sys
+nr = {"x86_64": 250, "aarch64": 219, "riscv64": 219}[platform.machine()]
+libc = ctypes.CDLL(None, use_errno=True)
+text = ctypes.create_string_buffer(256)
+if libc.syscall(nr, 17, int(sys.argv[1], 16), text, len(text)) >= 0:
+    print(text.value.decode())
+elif ctypes.get_errno() != errno.ENOKEY:
+    sys.exit(os.strerror(ctypes.get_errno()))' "$key" </dev/null
+	done
+}
+
+@test "SELinux: a label that the policy does not know is refused by its field, for init, exec and mounts" {
+	need_selinux
+	for flags in '' --no-new-keyring; do
+		config '.process.selinuxLabel = "no:such:label:s0"'
+		# shellcheck disable=SC2086
+		refused '/process/selinuxLabel' create $flags --bundle "$BUNDLE" "$ID"
+		has "$ERR" no:such:label:s0
+		has "$ERR" EINVAL
+		has "$ERR" 'the loaded policy does not know this context'
+	done
+	config 'del(.process.selinuxLabel) | .linux.mountLabel = "no:such:label:s0"'
+	for kind in context rootcontext; do
+		config '.annotations["run.oci.mount_context_type"] = $k' --arg k "$kind"
+		refused '/mounts/' create --bundle "$BUNDLE" "$ID"
+		has "$ERR" no:such:label:s0
+		has "$ERR" 'the loaded policy does not know this context'
+	done
+	nothing_left
+	config 'del(.linux.mountLabel, .annotations)'
+	labelled "$ID"
+	rt exec --process-label no:such:label:s0 "$ID" true
+	is "$STATUS" 255
+	has "$ERR" /process/selinuxLabel
+	has "$ERR" 'the loaded policy does not know this context'
+}
+
+@test "SELinux: a program that the policy keeps the label from says where to look, by run and by start" {
+	local before hint='hint: where the file'"'"'s mode lets the user execute it, SELinux does not let its label'
+	need_selinux
+	own_rootfs
+	chcon -R -t tmp_t "$ROOTFS"
+	printf '#!/bin/sh\nexec runcon unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023 "%s" "$@"\n' "$RUNTIME" >"$T/runtime"
+	chmod 755 "$T/runtime"
+	chcon -t bin_t "$T/runtime" "$RUNTIME"
+	RUNTIME=$T/runtime
+	config '.process.selinuxLabel = $l' --arg l "$ONE"
+	before=$(getenforce)
+	setenforce 1
+	rt run --bundle "$BUNDLE" "$ID"
+	local run=$STATUS:$ERR
+	rt create --bundle "$BUNDLE" "$ID"
+	local create=$STATUS:$ERR
+	rt start "$ID"
+	setenforce "$before"
+	has "$run" 'permission denied (EACCES)'
+	has "$run" "$hint"
+	is "$create" 0:
+	has "$ERR" 'permission denied (EACCES)'
+	has "$ERR" "$hint"
+}
+
+@test "features and info tell of the security modules: what the runtime can do, and what this kernel has" {
+	only_oci_mini info
+	ok features
+	is "$(jq -c '[.linux.apparmor.enabled, .linux.selinux.enabled]' <<<"$OUT")" '[true,true]'
+	ok info --format json
+	for name in apparmor selinux; do
+		want=missing
+		! active "$name" || want=ok
+		is "$(jq -r --arg n "$name" '.checks[] | select(.name == $n).status' <<<"$OUT")" "$want" "$name"
+	done
 }
 
 @test "run.oci.mount_context_type takes the kernel's four names" {
