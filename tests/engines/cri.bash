@@ -1,36 +1,13 @@
 # shellcheck shell=bash
-# What cri and critest share: containerd with its CRI plugin and Debian's network plugins,
-# in namespaces of its own. Networks, mounts, segments of shared memory and processes
-# end with them, and /run and /var/lib are empty there. See lib.bash.
+# What cri and critest share: containerd with its CRI plugin and Debian's network plugins. See
+# apart.bash and lib.bash.
 #
 # shellcheck disable=SC2034,SC2317,SC2329 # variables and functions of the scripts
-# shellcheck source=tests/engines/lib.bash
-
-# The tools are built outside, where there may be a network to get them.
-if [[ ! ${OCI_MINI_APART:-} ]]; then
-	((EUID == 0)) || { echo "${0##*/}: needs root" >&2 && exit 1; }
-	OCI_MINI_APART=$(mktemp -d "${TMPDIR:-/tmp}/oci-mini-engine-XXXXXX")
-	export OCI_MINI_APART
-	if ! (cd "${BASH_SOURCE[0]%/*}/tools" && CGO_ENABLED=0 tools "$OCI_MINI_APART/bin"); then
-		rm -rf "$OCI_MINI_APART"
-		printf 'not ok: the tools do not build\n0 passed, 1 failed, 0 skipped\n'
-		exit 1
-	fi
-	exec unshare --mount --net --pid --ipc --uts --fork --kill-child --mount-proc "$0" "$@"
-fi
-# shellcheck disable=SC1091
-source "${BASH_SOURCE[0]%/*}/lib.bash"
+# shellcheck source=tests/engines/apart.bash disable=SC1091
+source "${BASH_SOURCE[0]%/*}/apart.bash"
 need containerd containerd-shim-runc-v2 ctr busybox jq ip iptables
 PLUGINS=/usr/lib/cni
 [[ -x $PLUGINS/bridge ]] || { echo "not ok: no network plugins in $PLUGINS: tests/engines/install-deps" && FAILED=1 && closing || exit 1; }
-
-# A mount of a volume can reach the "host" only if that shares its mounts.
-mount --make-rshared /
-names=$(cat /etc/resolv.conf 2>/dev/null)
-mount -t tmpfs -o mode=755 tmpfs /run
-mount -t tmpfs -o mode=755 tmpfs /var/lib
-[[ -e /etc/resolv.conf ]] || { mkdir -p "$(dirname "$(readlink -m /etc/resolv.conf)")" && echo "${names:-nameserver 127.0.0.1}" >"$(readlink -m /etc/resolv.conf)"; }
-ip link set lo up
 
 wrapper ""
 export CRI_CONFIG_FILE=$WORK/crictl.yaml
