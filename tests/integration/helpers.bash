@@ -9,9 +9,10 @@
 #   OCI_TEST_SHARED_HOST=1
 #                    others make cgroups on this host at the same time: only
 #                    cgroups named after the test's container count as left over
-#   OCI_TEST_BESIDE=1
+#   OCI_TEST_BESIDE=DIR
 #                    other passes of this suite run on this host: what their
-#                    containers have is known by its names
+#                    containers have is known by its names, and what only one
+#                    of them may do at a time is locked in that directory
 #   OCI_TEST_CGROUP_MANAGER=systemd
 #                    containers are made with --systemd-cgroup
 #   OCI_TEST_PATIENCE=N
@@ -481,6 +482,15 @@ background() {
 	OCI_TEST_MARK=$MARK "$@" 3>&- &
 	PID=$!
 	STARTED+=("$PID")
+}
+
+# alone WHAT: until this test ends no other pass is in a test of that, as the host has
+# too little of it for two.
+alone() {
+	[[ ${OCI_TEST_BESIDE:-} ]] || return 0
+	flock --no-fork "$OCI_TEST_BESIDE/$1.lock" sh -c 'echo >"$1"; exec sleep 600' sh "$T/alone" 3>&- &
+	STARTED+=("$!")
+	wait_for -t 120 test -e "$T/alone"
 }
 
 teardown() {

@@ -32,6 +32,7 @@ policy() {
 
 @test "scheduler: every policy that the kernel has, for the first process and exec" {
 	needs_root 'asks for real time'
+	alone deadlines
 	budget
 	while IFS='|' read -r json want; do
 		scheduler "$json"
@@ -54,6 +55,7 @@ policy() {
 
 @test "scheduler: flags, and what is started later" {
 	needs_root 'asks for real time'
+	alone deadlines
 	budget
 	scheduler '{"policy": "SCHED_FIFO", "priority": 5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}'
 	is "$(policy "$INIT")" 'SCHED_FIFO|SCHED_RESET_ON_FORK 5 nice 0'
@@ -110,6 +112,7 @@ policy() {
 
 @test "scheduler: what the kernel refuses has the call, its words and a hint" {
 	needs_root "asks for all of the CPUs' bandwidth"
+	alone deadlines
 	config '.process.scheduler = {policy: "SCHED_ISO"}'
 	refused '/process/scheduler (scheduler): sched_setattr SCHED_ISO: invalid argument (EINVAL)' create --bundle "$BUNDLE" "$ID"
 	has "$ERR" 'hint: SCHED_ISO is a name that Linux reserves'
