@@ -49,17 +49,17 @@ func (b *birth) compileFilter() []error {
 	return append(faults, b.checkLastCall()...)
 }
 
-// verdict is what the filter does with a call of the runtime's own, behind it.
-func (b *birth) verdict(nr uintptr, args ...uint64) (seccomp.Verdict, error) {
+// answer is what the filter does with a call of the runtime's own, behind it.
+func (b *birth) answer(nr uintptr, args ...uint64) specs.LinuxSeccompAction {
 	var all [6]uint64
 	copy(all[:], args)
-	return b.filter.Judge(seccomp.Native(), uint32(nr), all)
+	return b.filter.Answer(seccomp.Native(), uint32(nr), all).Action
 }
 
 // lets says whether the filter lets a call through.
 func (b *birth) lets(nr uintptr, args ...uint64) bool {
-	v, err := b.verdict(nr, args...)
-	return err == nil && (v.Action == specs.ActAllow || v.Action == specs.ActLog)
+	action := b.answer(nr, args...)
+	return action == specs.ActAllow || action == specs.ActLog
 }
 
 // checkLastCall refuses a profile that forbids the one call which the runtime makes
@@ -69,7 +69,7 @@ func (b *birth) checkLastCall() []error {
 	if b.spec.Process == nil || b.lets(unix.SYS_EXECVE, 1<<40, 1<<40, 1<<40) {
 		return nil
 	}
-	v, err := b.verdict(unix.SYS_EXECVE, 1<<40, 1<<40, 1<<40)
+	v, err := b.filter.Judge(seccomp.Native(), unix.SYS_EXECVE, [6]uint64{1 << 40, 1 << 40, 1 << 40})
 	switch {
 	case err != nil:
 		return []error{fmt.Errorf("/linux/seccomp: %w", err)}
@@ -194,8 +194,7 @@ func (b *birth) assembleFilter(a *program.Assembler, dst program.Reg, flags uint
 		code = append(code, in.Jt, in.Jf)
 		code = binary.NativeEndian.AppendUint32(code, in.K)
 	}
-	exit, err := b.verdict(unix.SYS_EXIT_GROUP, 1)
-	mayExit := err == nil && (b.lets(unix.SYS_EXIT_GROUP, 1) || exit.Action == specs.ActKillProcess)
+	mayExit := b.lets(unix.SYS_EXIT_GROUP, 1) || b.answer(unix.SYS_EXIT_GROUP, 1) == specs.ActKillProcess
 	a.Filter(dst, flags, code, mayExit)
 }
 

@@ -1,8 +1,6 @@
 package spec
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -13,37 +11,28 @@ import (
 // JSON, and returns every value whose JSON type does not fit the Go type that it
 // would go to, in the order of the document.
 //
-// The tokens are those of encoding/json, and so are the rules (unknown
-// properties and null are ignored, names match regardless of case, what comes
-// twice counts the last time), which tests and a fuzzer compare. But Unmarshal
-// tells only the first fault, and before the first value of a struct type it
-// prepares for encoding every type that can be reached from it: ten times what
-// it takes to decode a config.
-func decode(data []byte, into any) Faults {
-	w := walk{dec: json.NewDecoder(bytes.NewReader(data)), fields: map[reflect.Type][]property{}}
-	w.dec.UseNumber() // so that a number keeps the digits it was written with
-	if token, ok := w.next(); ok {
-		w.value(token, reflect.ValueOf(into).Elem(), nil)
-	}
+// The rules are those of encoding/json (unknown properties and null are ignored, names
+// match regardless of case, what comes twice counts the last time), which tests and a
+// fuzzer compare. But Unmarshal tells only the first fault, and before the first value of a
+// struct type it prepares for encoding every type that can be reached from it: ten times
+// what it takes to decode a config. Its Decoder makes several things of each token.
+func decode(text string, into any) Faults {
+	w := walk{scanner: scanner{text: text}, fields: map[reflect.Type][]property{}}
+	w.value(reflect.ValueOf(into).Elem(), nil)
 	return w.faults
 }
 
 type walk struct {
-	dec    *json.Decoder
+	scanner
 	fields map[reflect.Type][]property // of the struct types met so far
 	faults Faults
 }
 
-// next returns the next token, nil for null. There is none only at the end of the
-// document, since an error of syntax was ruled out before.
-func (w *walk) next() (token json.Token, ok bool) {
-	token, err := w.dec.Token()
-	return token, err == nil
-}
-
-// value stores the value that begins with a token, and reads all of it.
-func (w *walk) value(token json.Token, v reflect.Value, at *pointer) {
-	if token == nil {
+// value reads the next value and stores it.
+func (w *walk) value(v reflect.Value, at *pointer) {
+	c := w.peek()
+	if c == 'n' {
+		w.literal()
 		switch v.Kind() {
 		case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
 			v.SetZero()
@@ -55,12 +44,12 @@ func (w *walk) value(token json.Token, v reflect.Value, at *pointer) {
 		t = t.Elem()
 	}
 	if t.Kind() == reflect.Interface {
-		v.Set(reflect.ValueOf(w.anything(token)))
+		v.Set(reflect.ValueOf(w.anything()))
 		return
 	}
-	if !fits(token, t) {
-		w.faults = append(w.faults, Fault{at.String(), "must be " + wanted(t) + ", is " + given(token)})
-		w.skip(token)
+	if !w.fits(c, t) {
+		w.faults = append(w.faults, Fault{at.String(), "must be " + wanted(t) + ", is " + w.given(c)})
+		w.skip()
 		return
 	}
 	for v.Kind() == reflect.Pointer {
@@ -69,22 +58,19 @@ func (w *walk) value(token json.Token, v reflect.Value, at *pointer) {
 		}
 		v = v.Elem()
 	}
-	switch token := token.(type) {
-	case bool:
-		v.SetBool(token)
-	case string:
-		v.SetString(token)
-	case json.Number:
-		setNumber(v, token.String())
+	switch t.Kind() {
+	case reflect.Bool:
+		v.SetBool(w.literal() == "true")
+	case reflect.String:
+		v.SetString(w.string())
+	case reflect.Struct:
+		w.object(v, at)
+	case reflect.Map:
+		w.mapping(v, at)
+	case reflect.Slice:
+		w.items(v, at)
 	default:
-		switch t.Kind() {
-		case reflect.Struct:
-			w.object(v, at)
-		case reflect.Map:
-			w.mapping(v, at)
-		case reflect.Slice:
-			w.items(v, at)
-		}
+		setNumber(v, w.literal())
 	}
 }
 
@@ -103,32 +89,16 @@ func setNumber(v reflect.Value, digits string) {
 	}
 }
 
-// property reads the name of the next property and the first token of its value;
-// at the end of the object, its closing brace.
-func (w *walk) property() (name string, value json.Token, ok bool) {
-	if w.dec.More() {
-		token, _ := w.next()
-		if name, ok = token.(string); ok {
-			value, ok = w.next()
-			return name, value, ok
-		}
-	}
-	w.next()
-	return "", nil, false
-}
-
 // object stores the properties of an object in the fields of a struct.
 func (w *walk) object(v reflect.Value, at *pointer) {
-	for {
-		name, token, ok := w.property()
-		if !ok {
-			return
-		}
+	w.pos++
+	for w.more('}') {
+		name := w.name()
 		if f := w.fieldOf(v, name); f.IsValid() {
 			in := at.field(name)
-			w.value(token, f, &in)
+			w.value(f, &in)
 		} else {
-			w.skip(token)
+			w.skip()
 		}
 	}
 }
@@ -138,107 +108,108 @@ func (w *walk) mapping(v reflect.Value, at *pointer) {
 	if v.IsNil() {
 		v.Set(reflect.MakeMap(v.Type()))
 	}
-	for {
-		name, token, ok := w.property()
-		if !ok {
-			return
-		}
+	w.pos++
+	for w.more('}') {
+		name := w.name()
 		in := at.field(name)
 		item := reflect.New(v.Type().Elem()).Elem()
-		w.value(token, item, &in)
+		w.value(item, &in)
 		v.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), item)
 	}
 }
 
 // items stores the items of an array in a slice, in place of what it had.
 func (w *walk) items(v reflect.Value, at *pointer) {
-	list := reflect.MakeSlice(v.Type(), 0, 8)
-	for i := 0; w.dec.More(); i++ {
-		token, ok := w.next()
-		if !ok {
-			break
+	w.pos++
+	if list, ok := v.Addr().Interface().(*[]string); ok {
+		w.texts(list, at)
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, 8))
+	for i := 0; w.more(']'); i++ {
+		if v.Cap() == i {
+			v.Grow(i)
 		}
+		v.SetLen(i + 1)
 		in := at.item(i)
-		item := reflect.New(v.Type().Elem()).Elem()
-		w.value(token, item, &in)
-		list = reflect.Append(list, item)
+		w.value(v.Index(i), &in)
 	}
-	w.next()
-	v.Set(list)
 }
 
-// anything returns a value as encoding/json gives it for an interface.
-func (w *walk) anything(token json.Token) any {
-	switch token := token.(type) {
-	case json.Number:
-		f, _ := token.Float64()
-		return f
-	case json.Delim:
-		if token == '[' {
-			list := []any{}
-			for w.dec.More() {
-				item, _ := w.next()
-				list = append(list, w.anything(item))
-			}
-			w.next()
-			return list
+// texts stores the items of an array of strings, of which a config has most.
+func (w *walk) texts(list *[]string, at *pointer) {
+	texts := make([]string, 0, w.room())
+	for i := 0; w.more(']'); i++ {
+		if w.peek() == '"' {
+			texts = append(texts, w.string())
+			continue
 		}
+		var text string
+		in := at.item(i)
+		w.value(reflect.ValueOf(&text).Elem(), &in)
+		texts = append(texts, text)
+	}
+	*list = texts
+}
+
+// anything reads a value as encoding/json gives it for an interface.
+func (w *walk) anything() any {
+	switch w.peek() {
+	case '"':
+		return w.string()
+	case '[':
+		list := []any{}
+		for w.pos++; w.more(']'); {
+			list = append(list, w.anything())
+		}
+		return list
+	case '{':
 		object := map[string]any{}
-		for {
-			name, value, ok := w.property()
-			if !ok {
-				return object
-			}
-			object[name] = w.anything(value)
+		for w.pos++; w.more('}'); {
+			name := w.name()
+			object[name] = w.anything()
 		}
+		return object
 	}
-	return token
-}
-
-// skip reads the rest of a value that begins with a token.
-func (w *walk) skip(token json.Token) {
-	ok := true
-	for depth := 0; ok; token, ok = w.next() {
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return
-		}
+	switch text := w.literal(); text {
+	case "null":
+		return nil
+	case "true", "false":
+		return text == "true"
+	default:
+		f, _ := strconv.ParseFloat(text, 64)
+		return f
 	}
 }
 
-// fits tells whether a value that begins with a token can be decoded into a type.
-func fits(token json.Token, t reflect.Type) bool {
+// fits tells whether the next value, which begins with a byte, can be decoded into a type.
+func (w *walk) fits(c byte, t reflect.Type) bool {
 	kind := t.Kind()
-	switch token := token.(type) {
-	case bool:
+	switch c {
+	case 't', 'f':
 		return kind == reflect.Bool
-	case string:
+	case '"':
 		return kind == reflect.String
-	case json.Delim:
-		if token == '[' {
-			return kind == reflect.Slice
-		}
+	case '[':
+		return kind == reflect.Slice
+	case '{':
 		return kind == reflect.Struct || kind == reflect.Map
-	case json.Number:
-		var err error
-		switch {
-		case isInt(kind):
-			_, err = strconv.ParseInt(token.String(), 10, t.Bits())
-		case isUint(kind):
-			_, err = strconv.ParseUint(token.String(), 10, t.Bits())
-		case isFloat(kind):
-			_, err = strconv.ParseFloat(token.String(), t.Bits())
-		default:
-			return false
-		}
-		return err == nil
 	}
-	return false
+	start := w.pos
+	digits := w.literal()
+	w.pos = start
+	var err error
+	switch {
+	case isInt(kind):
+		_, err = strconv.ParseInt(digits, 10, t.Bits())
+	case isUint(kind):
+		_, err = strconv.ParseUint(digits, 10, t.Bits())
+	case isFloat(kind):
+		_, err = strconv.ParseFloat(digits, t.Bits())
+	default:
+		return false
+	}
+	return err == nil
 }
 
 func isInt(k reflect.Kind) bool   { return k >= reflect.Int && k <= reflect.Int64 }
@@ -319,23 +290,22 @@ func wanted(t reflect.Type) string {
 	return "an object"
 }
 
-// given says in words what a value is of which the first token is known.
-func given(token json.Token) string {
-	switch token := token.(type) {
-	case bool:
-		return strconv.FormatBool(token)
-	case string:
+// given says in words what the next value is, which begins with a byte.
+func (w *walk) given(c byte) string {
+	start := w.pos
+	defer func() { w.pos = start }()
+	switch c {
+	case '"':
 		const most = 60
-		if len(token) > most {
-			return fmt.Sprintf("the string %q...", token[:most])
+		text := w.string()
+		if len(text) > most {
+			return fmt.Sprintf("the string %q...", text[:most])
 		}
-		return fmt.Sprintf("the string %q", token)
-	case json.Number:
-		return token.String()
-	case json.Delim:
-		if token == '[' {
-			return "an array"
-		}
+		return fmt.Sprintf("the string %q", text)
+	case '[':
+		return "an array"
+	case '{':
+		return "an object"
 	}
-	return "an object"
+	return w.literal()
 }

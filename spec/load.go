@@ -61,7 +61,8 @@ func Parse(name string, data []byte) (*specs.Spec, error) {
 // encoding/json has it and as other runtimes written in Go do: a document that
 // relies on either is read by all of them in the same way.
 func Decode(name string, data []byte, into any) error {
-	if !json.Valid(data) {
+	text := string(data)
+	if !valid(text) && !json.Valid(data) {
 		var syntax *json.SyntaxError
 		if err := json.Unmarshal(data, new(any)); !errors.As(err, &syntax) {
 			return fmt.Errorf("%s: %w", name, err) // nested deeper than any config
@@ -71,7 +72,7 @@ func Decode(name string, data []byte, into any) error {
 	if isNull(data) {
 		return Faults{{"", "must be an object, is null"}}
 	}
-	if faults := decode(data, into); len(faults) > 0 {
+	if faults := decode(text, into); len(faults) > 0 {
 		return faults
 	}
 	return nil

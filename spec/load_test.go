@@ -225,7 +225,7 @@ func TestTypeWalkKnowsEveryField(t *testing.T) {
 		for _, bad := range []string{`"s"`, `true`, `[]`, `{}`, `0.5`, `-1`, `1e99`} {
 			text := []byte(prefix + bad + suffix)
 			got, want := new(specs.Spec), new(specs.Spec)
-			fault := decode(text, got)
+			fault := decode(string(text), got)
 			err := json.Unmarshal(text, want)
 			if err == nil && !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: got %+v, encoding/json has %+v", text, got, want)
@@ -295,7 +295,9 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
-	for _, text := range []string{"", "{", "null", `{"process": {"args": 1}}`, `{"linux": {"resources": {"blockIO": {"weightDevice": [{"Major": 1}]}}}}`, `{"windows": {"credentialSpec": {"a": [1]}}}`} {
+	for _, text := range []string{"", "{", "null", `{"process": {"args": 1}}`, `{"linux": {"resources": {"blockIO": {"weightDevice": [{"Major": 1}]}}}}`, `{"windows": {"credentialSpec": {"a": [1]}}}`,
+		`{"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read", null, "a\u0062\n", "\ud800,]"], "args": [{"index": 1, "value": 18446744073709551615, "op": "SCMP_CMP_EQ"}, null]}, {}]}}}`,
+		"{\"hostname\": \"\xff\u00e9\", \"process\": {\"args\": [ ] , \"env\":[\"A=]\",\"B=,\"]}, \"annotations\": {\"a,b]\": null}}"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -383,7 +385,7 @@ func TestDecodeFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, want := new(specs.Spec), new(specs.Spec)
-	if faults := decode(data, got); len(faults) > 0 {
+	if faults := decode(string(data), got); len(faults) > 0 {
 		t.Fatal(faults)
 	}
 	if err := json.Unmarshal(data, want); err != nil {

@@ -55,7 +55,10 @@ func compile(profile *specs.LinuxSeccomp, native specs.Arch) (*Filter, error) {
 	if f.Flags, err = flagBits(profile, r.notifies); err != nil {
 		return nil, err
 	}
-	c := &compiler{e: newEmitter(), rules: r}
+	c := &compiler{
+		e: newEmitter(), rules: r,
+		found: make([]point, 0, numNames), sorted: make([]point, 0, numNames), spans: make(spans, 0, 256),
+	}
 	c.weigh()
 	f.Program, err = c.program(covered)
 	if err != nil {
@@ -91,6 +94,9 @@ type compiler struct {
 	// architecture: wide or not, big or not. 0 is not known yet, others are one more.
 	judged  [2][2]*[numNames]label
 	weights [numNames]uint8
+	// Memory for the work on one architecture.
+	found, sorted []point
+	spans         spans
 }
 
 // program writes
@@ -119,7 +125,7 @@ func (c *compiler) program(covered []*arch) ([]bpf.RawInstruction, error) {
 		}
 	}
 	for _, s := range sections {
-		next = e.branch(bpf.JumpEqual, s.audit, s.at, next)
+		next = e.branch(opJeq, s.audit, s.at, next)
 	}
 	return e.program(e.load(atArch, next))
 }
@@ -127,7 +133,7 @@ func (c *compiler) program(covered []*arch) ([]bpf.RawInstruction, error) {
 // numbers returns the spans of all numbers that the architectures with an
 // AUDIT_ARCH_ number have: one, or amd64 and x32.
 func (c *compiler) numbers(covered []*arch, audit uint32) spans {
-	var s spans
+	s := c.spans[:0]
 	var low, high *arch
 	for _, a := range covered {
 		switch {
@@ -156,5 +162,6 @@ func (c *compiler) numbers(covered []*arch, audit uint32) spans {
 		// -1 is the number of a call that a tracer has taken back.
 		s.add(1<<32-1, c.e.ret(c.rules.fallback), 1)
 	}
+	c.spans = s
 	return s
 }

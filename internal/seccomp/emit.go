@@ -50,16 +50,6 @@ func (e *emitter) put(i bpf.RawInstruction) label {
 	return label(len(e.code) - 1)
 }
 
-// raw assembles an instruction. Those of this package are in the range of all
-// their fields.
-func raw(i bpf.Instruction) bpf.RawInstruction {
-	r, err := i.Assemble()
-	if err != nil {
-		panic(fmt.Sprintf("seccomp: %v: %v", i, err))
-	}
-	return r
-}
-
 // ret ends the program with an answer.
 func (e *emitter) ret(k uint32) label {
 	for _, l := range e.rets {
@@ -67,7 +57,7 @@ func (e *emitter) ret(k uint32) label {
 			return l
 		}
 	}
-	l := e.put(raw(bpf.RetConstant{Val: k}))
+	l := e.put(bpf.RawInstruction{Op: opRet, K: k})
 	e.rets = append(e.rets, l)
 	return l
 }
@@ -85,14 +75,14 @@ func (e *emitter) hop(to label) label {
 	if i := e.code[to]; i.Op == opRet {
 		l = e.put(i)
 	} else {
-		l = e.put(raw(bpf.Jump{Skip: uint32(e.distance(to))}))
+		l = e.put(bpf.RawInstruction{Op: opJump, K: uint32(e.distance(to))})
 	}
 	e.hops[to] = l
 	return l
 }
 
 // branch goes one of two ways by a comparison of the accumulator.
-func (e *emitter) branch(cond bpf.JumpTest, k uint32, yes, no label) label {
+func (e *emitter) branch(op uint16, k uint32, yes, no label) label {
 	for {
 		switch {
 		case e.distance(yes) > farthest:
@@ -100,7 +90,7 @@ func (e *emitter) branch(cond bpf.JumpTest, k uint32, yes, no label) label {
 		case e.distance(no) > farthest:
 			no = e.hop(no)
 		default:
-			return e.put(raw(bpf.JumpIf{Cond: cond, Val: k, SkipTrue: uint8(e.distance(yes)), SkipFalse: uint8(e.distance(no))}))
+			return e.put(bpf.RawInstruction{Op: op, Jt: uint8(e.distance(yes)), Jf: uint8(e.distance(no)), K: k})
 		}
 	}
 }
@@ -109,20 +99,20 @@ func (e *emitter) branch(cond bpf.JumpTest, k uint32, yes, no label) label {
 func (e *emitter) then(l label) {
 	if e.distance(l) > 0 {
 		// Not remembered as a hop: whoever needs one may be too far from here.
-		e.put(raw(bpf.Jump{Skip: uint32(e.distance(l))}))
+		e.put(bpf.RawInstruction{Op: opJump, K: uint32(e.distance(l))})
 	}
 }
 
 // load reads a word of seccomp_data into the accumulator and goes on at a label.
 func (e *emitter) load(offset uint32, next label) label {
 	e.then(next)
-	return e.put(raw(bpf.LoadAbsolute{Off: offset, Size: 4}))
+	return e.put(bpf.RawInstruction{Op: opLoad, K: offset})
 }
 
 // and keeps the bits of a mask in the accumulator.
 func (e *emitter) and(mask uint32, next label) label {
 	e.then(next)
-	return e.put(raw(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: mask}))
+	return e.put(bpf.RawInstruction{Op: opAnd, K: mask})
 }
 
 // once writes an instruction by the function, or returns where the same stands.

@@ -1,7 +1,5 @@
 package seccomp
 
-import "golang.org/x/net/bpf"
-
 // Offsets in struct seccomp_data (linux/seccomp.h).
 const (
 	atNumber = 0
@@ -118,11 +116,11 @@ func (m *matcher) compare(c cond, k known, yes, no way) label {
 		v := uint32(c.value)
 		switch c.op {
 		case equal:
-			return m.test(k, low, bpf.JumpEqual, v, yes, no)
+			return m.test(k, low, opJeq, v, yes, no)
 		case greater:
-			return m.test(k, low, bpf.JumpGreaterThan, v, yes, no)
+			return m.test(k, low, opJgt, v, yes, no)
 		case greaterEqual:
-			return m.test(k, low, bpf.JumpGreaterOrEqual, v, yes, no)
+			return m.test(k, low, opJge, v, yes, no)
 		}
 		return m.masked(k, low, v, uint32(c.two), yes, no)
 	}
@@ -149,23 +147,23 @@ func (m *matcher) compare(c cond, k known, yes, no way) label {
 	case c.op == equal && k.high == isNot && k.is == v:
 		return no(k)
 	case c.op == equal:
-		return m.test(k, high, bpf.JumpEqual, v, same, func(k known) label {
+		return m.test(k, high, opJeq, v, same, func(k known) label {
 			if k.high == unknown {
 				k.high, k.is = isNot, v
 			}
 			return no(k)
 		})
 	}
-	return m.test(k, high, bpf.JumpGreaterThan, v, yes, func(k known) label {
-		return m.test(k, high, bpf.JumpEqual, v, same, no)
+	return m.test(k, high, opJgt, v, yes, func(k known) label {
+		return m.test(k, high, opJeq, v, same, no)
 	})
 }
 
 // test loads a half of the argument, unless it is loaded, and goes one of two ways.
-func (m *matcher) test(k known, h half, cond bpf.JumpTest, v uint32, yes, no way) label {
+func (m *matcher) test(k known, h half, op uint16, v uint32, yes, no way) label {
 	loaded := k.loaded == h
 	k.loaded = h
-	l := m.branch(cond, v, yes(k), no(k))
+	l := m.branch(op, v, yes(k), no(k))
 	if loaded {
 		return l
 	}
@@ -178,15 +176,15 @@ func (m *matcher) masked(k known, h half, mask, value uint32, yes, no way) label
 	case mask == 0:
 		return yes(k)
 	case mask == 1<<32-1:
-		return m.test(k, h, bpf.JumpEqual, value, yes, no)
+		return m.test(k, h, opJeq, value, yes, no)
 	case value == 0:
-		return m.test(k, h, bpf.JumpBitsSet, mask, no, yes)
+		return m.test(k, h, opJset, mask, no, yes)
 	case value == mask && mask&(mask-1) == 0:
-		return m.test(k, h, bpf.JumpBitsSet, mask, yes, no)
+		return m.test(k, h, opJset, mask, yes, no)
 	}
 	loaded := k.loaded == h
 	k.loaded = neither
-	l := m.branch(bpf.JumpEqual, value, yes(k), no(k))
+	l := m.branch(opJeq, value, yes(k), no(k))
 	l = m.e.once(node{opAnd, mask, l, l}, func() label { return m.e.and(mask, l) })
 	if loaded {
 		return l
@@ -194,8 +192,8 @@ func (m *matcher) masked(k known, h half, mask, value uint32, yes, no way) label
 	return m.load(k, h, l)
 }
 
-func (m *matcher) branch(cond bpf.JumpTest, v uint32, yes, no label) label {
-	return m.e.once(node{uint16(cond)<<8 | opJeq, v, yes, no}, func() label { return m.e.branch(cond, v, yes, no) })
+func (m *matcher) branch(op uint16, v uint32, yes, no label) label {
+	return m.e.once(node{op, v, yes, no}, func() label { return m.e.branch(op, v, yes, no) })
 }
 
 func (m *matcher) load(k known, h half, next label) label {

@@ -65,7 +65,7 @@ func (r *rules) of(call int) []int32 { return r.byCall[r.first[call]:r.first[cal
 func read(profile *specs.LinuxSeccomp) (*rules, error) {
 	r := &rules{notifies: profile.DefaultAction == specs.ActNotify}
 	var err error
-	if r.fallback, err = answer(profile.DefaultAction, "/defaultAction", profile.DefaultErrnoRet, "/defaultErrnoRet"); err != nil {
+	if r.fallback, err = answer(profile.DefaultAction, profile.DefaultErrnoRet, [2]string{"defaultAction", "defaultErrnoRet"}); err != nil {
 		return nil, err
 	}
 	names := 0
@@ -117,10 +117,9 @@ func read(profile *specs.LinuxSeccomp) (*rules, error) {
 // add adds the rules of an entry of the profile: none if it says what the default
 // does, several if an argument occurs twice.
 func (r *rules) add(s *specs.LinuxSyscall, entry int) error {
-	at := fmt.Sprintf("/syscalls/%d", entry)
-	ret, err := answer(s.Action, at+"/action", s.ErrnoRet, at+"/errnoRet")
+	ret, err := answer(s.Action, s.ErrnoRet, [2]string{"action", "errnoRet"})
 	if err != nil {
-		return err
+		return fmt.Errorf("/syscalls/%d%w", entry, err)
 	}
 	conds := make([]cond, 0, len(s.Args))
 	seen, twice := 0, false
@@ -129,9 +128,9 @@ func (r *rules) add(s *specs.LinuxSyscall, entry int) error {
 		op := slices.Index(operators[:], a.Op)
 		switch {
 		case op < 0:
-			return fmt.Errorf("%s/args/%d/op: %q is not an operator", at, i, a.Op)
+			return fmt.Errorf("/syscalls/%d/args/%d/op: %q is not an operator", entry, i, a.Op)
 		case a.Index > 5:
-			return fmt.Errorf("%s/args/%d/index: %d: a call has arguments 0 to 5", at, i, a.Index)
+			return fmt.Errorf("/syscalls/%d/args/%d/index: %d: a call has arguments 0 to 5", entry, i, a.Index)
 		}
 		conds = append(conds, cond{uint8(a.Index), operator(op), a.Value, a.ValueTwo})
 		twice = twice || seen&(1<<a.Index) != 0

@@ -313,3 +313,17 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// TestNames looks all names up, and some that are none.
+func TestNames(t *testing.T) {
+	for i := range numNames {
+		if at := nameIndex(nameAt(i)); at != i {
+			t.Errorf("%s is at %d, not at %d", nameAt(i), at, i)
+		}
+		for _, other := range []string{nameAt(i) + "x", nameAt(i)[1:], "x" + nameAt(i)} {
+			if at := nameIndex(other); at >= 0 && nameAt(at) != other {
+				t.Errorf("%s is taken for %s", other, nameAt(at))
+			}
+		}
+	}
+}

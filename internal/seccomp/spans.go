@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"cmp"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -10,7 +11,7 @@ import (
 type point struct {
 	nr     uint32
 	to     label
-	weight int
+	weight int32
 }
 
 // Weights of calls in the search: how often one is made, about. The kernel remembers
@@ -56,7 +57,7 @@ func (c *compiler) spansOf(a *arch, start, end uint64, weighty bool, s *spans) {
 			points[i].weight = 0
 		}
 	}
-	slices.SortFunc(points, func(a, b point) int { return int(int64(a.nr) - int64(b.nr)) })
+	points = c.byNumber(points)
 	e := c.e
 	// The background: the default up to the newest call, ENOSYS for newer ones.
 	background := []span{{uint32(start), e.ret(c.rules.fallback), weightLittle}}
@@ -84,10 +85,38 @@ func (c *compiler) spansOf(a *arch, start, end uint64, weighty bool, s *spans) {
 	}
 	for _, p := range points {
 		fill(uint64(p.nr))
-		s.add(p.nr, p.to, p.weight)
+		s.add(p.nr, p.to, int(p.weight))
 		at = uint64(p.nr) + 1
 	}
 	fill(end)
+}
+
+// byNumber sorts points. Nearly all calls of an architecture lie close together, so
+// each is put to its place at once.
+func (c *compiler) byNumber(points []point) []point {
+	const near = 1024
+	low := ^uint32(0)
+	for _, p := range points {
+		low = min(low, p.nr)
+	}
+	var at [near]uint16 // of each number from low on, its point plus 1
+	var far []point
+	for i, p := range points {
+		if p.nr-low < near {
+			at[p.nr-low] = uint16(i + 1)
+		} else {
+			far = append(far, p)
+		}
+	}
+	sorted := c.sorted[:0]
+	for _, i := range at {
+		if i > 0 {
+			sorted = append(sorted, points[i-1])
+		}
+	}
+	slices.SortFunc(far, func(a, b point) int { return cmp.Compare(a.nr, b.nr) })
+	c.sorted = append(sorted, far...)
+	return c.sorted
 }
 
 // points returns the calls of the profile that an architecture has, and the number
@@ -95,7 +124,7 @@ func (c *compiler) spansOf(a *arch, start, end uint64, weighty bool, s *spans) {
 func (c *compiler) points(a *arch) (points []point, newest int64) {
 	newest = -1
 	first, last := a.apart()
-	points = make([]point, 0, numNames)
+	points = c.found[:0]
 	for call := range numNames {
 		if !c.rules.named[call] {
 			continue
@@ -109,12 +138,13 @@ func (c *compiler) points(a *arch) (points []point, newest int64) {
 		}
 		if len(c.rules.of(call)) > 0 {
 			to, weight := c.judge(a, call)
-			points = append(points, point{nr, to, weight})
+			points = append(points, point{nr, to, int32(weight)})
 		}
 	}
 	if a.muxed {
 		points, newest = c.multiplex(a, points, newest)
 	}
+	c.found = points
 	return points, newest
 }
 

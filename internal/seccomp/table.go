@@ -27,16 +27,13 @@ func nameAt(i int) string {
 
 // nameIndex returns the place of a name in the table, or -1.
 func nameIndex(name string) int {
-	low, high := 0, numNames
-	for low < high {
-		middle := (low + high) / 2
-		switch at := nameAt(middle); {
-		case at == name:
-			return middle
-		case at < name:
-			low = middle + 1
-		default:
-			high = middle
+	h := uint32(2166136261) // FNV-1a
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	for at := (h ^ h>>16) % uint32(len(nameSlots)); nameSlots[at] != 0; at = (at + 1) % uint32(len(nameSlots)) {
+		if i := int(nameSlots[at]) - 1; nameAt(i) == name {
+			return i
 		}
 	}
 	return -1

@@ -1,10 +1,6 @@
 package seccomp
 
-import (
-	"slices"
-
-	"golang.org/x/net/bpf"
-)
+import "slices"
 
 // A span is a range of call numbers that have the same answer. It ends where the
 // next one starts.
@@ -115,9 +111,9 @@ func (w *search) below(end, depth int) (to label, first int) {
 		if l.first == l.last {
 			return s[0].to, end - 1
 		}
-		return w.e.branch(bpf.JumpEqual, s[1].start, s[1].to, s[0].to), end - 1
+		return w.e.branch(opJeq, s[1].start, s[1].to, s[0].to), end - 1
 	}
 	right, middle := w.below(end, depth+1)
 	left, first := w.below(middle, depth+1)
-	return w.e.branch(bpf.JumpGreaterOrEqual, w.spans[w.leaves[middle].first].start, right, left), first
+	return w.e.branch(opJge, w.spans[w.leaves[middle].first].start, right, left), first
 }

@@ -52,17 +52,17 @@ func Actions() []specs.LinuxSeccompAction {
 // answer returns the number that a filter returns for an action. Without errnoRet
 // an action that takes one gives EPERM.
 //
-// The pointers name the two fields in errors.
-func answer(name specs.LinuxSeccompAction, pointer string, errnoRet *uint, errnoPointer string) (uint32, error) {
+// The fields are what errors begin with: the names of the two in the config.
+func answer(name specs.LinuxSeccompAction, errnoRet *uint, fields [2]string) (uint32, error) {
 	for i := range actions {
 		a := &actions[i]
 		switch {
 		case a.name != name:
 			continue
 		case errnoRet != nil && a.most == 0:
-			return 0, fmt.Errorf("%s: %s takes no number", errnoPointer, name)
+			return 0, fmt.Errorf("/%s: %s takes no number", fields[1], name)
 		case errnoRet != nil && *errnoRet > a.most:
-			return 0, fmt.Errorf("%s: %d: the most is %d", errnoPointer, *errnoRet, a.most)
+			return 0, fmt.Errorf("/%s: %d: the most is %d", fields[1], *errnoRet, a.most)
 		case errnoRet != nil:
 			return a.ret | uint32(*errnoRet), nil
 		case a.most > 0:
@@ -70,7 +70,7 @@ func answer(name specs.LinuxSeccompAction, pointer string, errnoRet *uint, errno
 		}
 		return a.ret, nil
 	}
-	return 0, fmt.Errorf("%s: %q is not an action", pointer, name)
+	return 0, fmt.Errorf("/%s: %q is not an action", fields[0], name)
 }
 
 // actionOf returns the action of what a filter returned.

@@ -209,6 +209,11 @@ func render(version string, names []string, tables []map[string]int) ([]byte, er
 		comma(&b, i, end)
 	}
 	fmt.Fprint(&b, "}\n\n")
+	fmt.Fprintf(&b, "// nameSlots are the places of the names, plus 1, each at its hash or behind it.\nvar nameSlots = [%d]uint16{", slots)
+	for i, n := range hashed(names) {
+		comma(&b, i, n)
+	}
+	fmt.Fprint(&b, "}\n\n")
 	for i, o := range origins {
 		fmt.Fprintf(&b, "// %s has the number of each name, or absent.\nvar %s = numbers{", o.variable(), o.variable())
 		for j, name := range names {
@@ -221,6 +226,26 @@ func render(version string, names []string, tables []map[string]int) ([]byte, er
 		fmt.Fprint(&b, "}\n\n")
 	}
 	return format.Source(b.Bytes())
+}
+
+// slots is a power of two, about twice as many as there are names.
+const slots = 1024
+
+// hashed returns the table in which nameIndex of package seccomp looks names up, by the
+// same hash (FNV-1a).
+func hashed(names []string) (table [slots]int) {
+	for i, name := range names {
+		h := uint32(2166136261)
+		for _, c := range []byte(name) {
+			h = (h ^ uint32(c)) * 16777619
+		}
+		at := (h ^ h>>16) % slots
+		for table[at] != 0 {
+			at = (at + 1) % slots
+		}
+		table[at] = i + 1
+	}
+	return table
 }
 
 func (o *origin) variable() string { return "calls" + strings.ToUpper(o.name[:1]) + o.name[1:] }
