@@ -38,7 +38,7 @@ var files = [...]struct {
 	{true, "memory.low", number("MemoryLow")},
 	{true, "memory.min", number("MemoryMin")},
 	{true, "memory.swap.max", number("MemorySwapMax")},
-	{true, "pids.max", number("TasksMax")},
+	{true, "pids.max", tasks},
 	{true, "cpu.weight", number("CPUWeight")},
 	{true, "cpu.idle", idle},
 	{true, "cpu.max", quota},
@@ -47,7 +47,7 @@ var files = [...]struct {
 	{true, "io.weight", ioWeight},
 	{true, "io.bfq.weight", bfqWeight},
 	{false, "memory.limit_in_bytes", number("MemoryLimit")},
-	{false, "pids.max", number("TasksMax")},
+	{false, "pids.max", tasks},
 	{false, "cpu.shares", number("CPUShares")},
 	{false, "blkio.weight", number("BlockIOWeight")},
 	{false, "blkio.bfq.weight", number("BlockIOWeight")},
@@ -76,6 +76,15 @@ func number(property string) func(string) []Property {
 		}
 		return []Property{{property, dbus.Uint64(n)}}
 	}
+}
+
+// tasks is a number of processes. systemd takes none below one, which is as much as zero for
+// a container whose first process is there.
+func tasks(value string) []Property {
+	if value == "0" {
+		value = "1"
+	}
+	return number("TasksMax")(value)
 }
 
 // idle is a weight of zero. A group that is not idle has its weight told by another

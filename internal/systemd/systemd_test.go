@@ -59,6 +59,8 @@ func TestOfFile(t *testing.T) {
 		{true, "memory.max", "max", "MemoryMax=uint64 18446744073709551615"},
 		{true, "memory.swap.max", "0", "MemorySwapMax=uint64 0"},
 		{true, "pids.max", "5\n", "TasksMax=uint64 5"},
+		{true, "pids.max", "0", "TasksMax=uint64 1"},
+		{false, "pids.max", "max", "TasksMax=uint64 18446744073709551615"},
 		{true, "cpu.max", "20000 100000", "CPUQuotaPerSecUSec=uint64 200000 CPUQuotaPeriodUSec=uint64 100000"},
 		{true, "cpu.max", "10000 30000", "CPUQuotaPerSecUSec=uint64 340000 CPUQuotaPeriodUSec=uint64 30000"},
 		{true, "cpu.max", "max 50000", "CPUQuotaPerSecUSec=uint64 18446744073709551615 CPUQuotaPeriodUSec=uint64 50000"},
