@@ -63,6 +63,26 @@ belongs() {
 	[[ ! -e $DIR ]]
 }
 
+@test "delegation: the files of the specification's list, where the kernel has none" {
+	need_v2
+	only_cgroupfs 'the directory is made by the runtime'
+	writable
+	users
+	# the kernel lets no user namespace mount a sysfs where parts of the host's are covered
+	config '(.mounts[] | select(.type == "sysfs")) |= {destination: "/sys", type: "tmpfs", source: "tmpfs"}'
+	args sleep 60
+	# shellcheck disable=SC2016 # for the inner shell
+	OCI_TEST_MARK=$MARK unshare --mount sh -c 'mount -t tmpfs none /sys/kernel/cgroup && exec "$@"' sh \
+		"$RUNTIME" --root "$ROOT" run --detach --bundle "$BUNDLE" "$ID" </dev/null >"$T/out" 2>&1 || fail "$(<"$T/out")"
+	DIR=$(cgroup_of "$(init_pid "$ID")")
+	local file
+	for file in "$DIR"/*; do
+		[[ $(stat -c %u "$file") != 100000 ]] || echo "${file##*/}"
+	done | sort >"$T/given"
+	is "$(<"$T/given")" $'cgroup.procs\ncgroup.subtree_control\ncgroup.threads'
+	is "$(stat -c %u "$DIR")" 100000 'owner of the directory'
+}
+
 @test "delegation: to another user than root, in a user namespace and without one" {
 	need_v2
 	writable

@@ -178,6 +178,62 @@ teardown() { user_teardown; }
 	has "$ERR" 'user namespaces are switched off on this host: user.max_user_namespaces is 0; as root, set it to'
 }
 
+# switched NAME=VALUE: the user's commands see these kernel parameters below kernel., and a
+# kernel that refuses to clone into new namespaces, as it does for one of the values.
+switched() {
+	mkdir -p "$T/kernel"
+	cp /proc/sys/kernel/cap_last_cap /proc/sys/kernel/overflowuid "$T/kernel"
+	printf '%s\n' "${1#*=}" >"$T/kernel/${1%=*}"
+	chmod 755 "$T/kernel"
+	# shellcheck disable=SC2016 # for the inner shell
+	AS_USER=(unshare --mount sh -c 'mount --bind "$1" /proc/sys/kernel && shift && exec "$@"' sh "$T/kernel")
+	IN_USER=(strace -f -o "$T/xdg/trace" -e trace=clone3 -e inject=clone3:error=EPERM)
+}
+
+@test "rootless: the switches of distributions are told by name too" {
+	command -v strace >/dev/null || skip 'strace is missing: see tests/install-deps'
+	switched unprivileged_userns_clone=0
+	user_refused 'user namespaces are switched off on this host: kernel.unprivileged_userns_clone is 0; as root, set it to 1' run --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'clone3: operation not permitted (EPERM)'
+	rm "$T/kernel/unprivileged_userns_clone"
+	switched apparmor_restrict_unprivileged_userns=1
+	user_refused 'user namespaces are switched off on this host: kernel.apparmor_restrict_unprivileged_userns is 1; as root, set it to 0, or a profile of AppArmor that lets oci-mini use them' run --bundle "$BUNDLE" "$ID"
+}
+
+# in_closed ARG...: rt as root where no cgroup can be made.
+in_closed() {
+	STATUS=0
+	# shellcheck disable=SC2016 # for the inner shell
+	ERR=$(OCI_TEST_MARK=$MARK unshare --mount sh -c 'for m in /sys/fs/cgroup $(awk "index(\$5, \"/sys/fs/cgroup/\") == 1 { print \$5 }" /proc/self/mountinfo); do
+			mount -o remount,bind,ro "$m" || exit 9; done; exec "$@"' sh "$RUNTIME" --root "$ROOT" "$@" 2>&1 >/dev/null </dev/null) || STATUS=$?
+}
+
+@test "rootless: --rootless=true lets root go without a cgroup as well, false and auto do not" {
+	only_cgroupfs 'it makes the cgroup by itself'
+	new_bundle "$BUNDLE"
+	config '.mounts |= map(select(.type != "cgroup"))'
+	local mode
+	for mode in false auto; do
+		in_closed --rootless="$mode" run --bundle "$BUNDLE" "$ID"
+		is "$STATUS" 1 "--rootless=$mode"
+		has "$ERR" 'make the cgroup'
+		has "$ERR" 'read-only file system (EROFS)'
+	done
+	in_closed --rootless=true run --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 0
+	has "$ERR" 'warning: the container has no cgroup, so that it cannot be limited or paused: access /sys/fs/cgroup'
+	local field=/linux/resources/pids/limit
+	config '.linux.resources.pids.limit = 100'
+	if cgroup2 && ! grep -qw pids /sys/fs/cgroup/cgroup.controllers; then
+		need_controller hugetlb
+		field=/linux/resources/hugepageLimits/0/limit
+		config 'del(.linux.resources.pids) | .linux.resources.hugepageLimits = [{pageSize: "2MB", limit: 0}]'
+	fi
+	in_closed --rootless=true run --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 1
+	has "$ERR" "$field: no limit can be set: access /sys/fs/cgroup"
+}
+
 @test "rootless: the binary stays out of reach, whoever owns it" {
 	args sh -c 'exe=$(readlink /proc/self/exe); cat /proc/1/comm; sh -c "exec 3>>/proc/1/exe" && echo open'
 	user_rt run --bundle "$BUNDLE" "$ID"
