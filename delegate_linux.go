@@ -117,6 +117,9 @@ func (b *birth) enterSubCgroup() []plan.Step {
 		Detail: "the container's cgroup passes on all controllers that it has",
 		Shell:  b.typed(func() []string { return b.shellEnterSub(name) }),
 		Do: func() (func() error, error) {
+			if b.keepsCgroup() {
+				return nil, fmt.Errorf("a user without privileges cannot give a cgroup to user %d outside, who is the container's: %w", b.cgroupOwner(), unix.EPERM)
+			}
 			sub, err := b.cgroup.Below(name)
 			if err != nil {
 				return nil, err

@@ -250,3 +250,35 @@ writable() {
 	user_ok delete --force "$ID"
 	[[ ! -e $GIVEN/$ID ]]
 }
+
+@test "rootless cgroups: run.oci.delegate-cgroup makes one below, which the container's root divides" {
+	give_hugetlb
+	writable
+	config '.annotations = {"run.oci.delegate-cgroup": "payload"} | .linux.resources.hugepageLimits = [{pageSize: $s, limit: 0}]' --arg s "$(page)"
+	args sh -c 'grep ^0:: /proc/self/cgroup; cd /sys/fs/cgroup/payload && mkdir sub && echo $(cat cgroup.controllers)'
+	user_ok run --bundle "$BUNDLE" "$ID"
+	is "$ERR" ''
+	has "$OUT" $'0::/payload\n'
+	like "$OUT" $'\n.*hugetlb'
+	args sleep 100
+	user_ok run --detach --bundle "$BUNDLE" "$ID"
+	is "$(stat -c %u "$GIVEN/$ID/payload" "$GIVEN/$ID/payload/cgroup.procs" | sort -u)" 2001
+	user_ok exec "$ID" grep ^0:: /proc/self/cgroup
+	is "$OUT" 0::/payload
+	user_ok delete --force "$ID"
+	[[ ! -e $GIVEN/$ID ]]
+	# To another than the caller nothing can be given, and nothing less was asked for.
+	local base=("${AS_USER[@]}")
+	ranges
+	AS_USER=("${base[@]}" "${AS_USER[@]}")
+	config '.process.user = {uid: 1000, gid: 1000}'
+	user_refused '/annotations/run.oci.delegate-cgroup (payload): a user without privileges cannot give a cgroup to user' run --bundle "$BUNDLE" "$ID"
+	[[ ! -e $GIVEN/$ID ]]
+	nothing_user_left
+}
+
+@test "rootless cgroups: run.oci.delegate-cgroup where the container can have no cgroup is an error" {
+	config '.annotations = {"run.oci.delegate-cgroup": "payload"}'
+	user_refused '/annotations/run.oci.delegate-cgroup: the container has no cgroup: ' create --bundle "$BUNDLE" "$ID"
+	nothing_user_left
+}
