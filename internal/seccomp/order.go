@@ -79,9 +79,10 @@ type ranked struct {
 }
 
 // order sorts the rules of a call as they are tried, which the documentation of the
-// package explains. Rules of one answer stay as they are: no call could tell.
+// package explains. Rules of one answer need not be sorted for a program: no call could
+// tell.
 func (r *rules) order(list []int32, wide bool) []int32 {
-	if len(list) < 2 || !slices.ContainsFunc(list[1:], func(i int32) bool { return r.all[i].ret != r.all[list[0]].ret }) {
+	if !r.exact && !slices.ContainsFunc(list, func(i int32) bool { return r.all[i].ret != r.all[list[0]].ret }) {
 		return list
 	}
 	rank := make([]ranked, len(list))

@@ -70,6 +70,7 @@ func (f *Filter) Conditional(on specs.Arch, nr uint32) []string {
 	if err != nil || call < 0 {
 		return nil
 	}
+	r.exact = true
 	var list []rule
 	if _, constant, inTurn := r.decide(call, a.wide); !constant {
 		for _, i := range inTurn {

@@ -57,6 +57,7 @@ type rules struct {
 	// unknown are names that no architecture has.
 	unknown  []string
 	notifies bool
+	exact    bool // sort even the rules of a call that all have one answer
 }
 
 func (r *rules) of(call int) []int32 { return r.byCall[r.first[call]:r.first[call+1]] }

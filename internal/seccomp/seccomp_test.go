@@ -268,6 +268,23 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// TestConditional has the rules of a call in their order, even if they have one answer.
+func TestConditional(t *testing.T) {
+	p := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: parseRules(t, []string{"0 <= 8 -> 2", "0 == 8 -> 2", "1 == 5, 0 == 8 -> 2"})}
+	f, err := Compile(p, specs.ArchX86_64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := f.Judge(specs.ArchX86_64, 0, [6]uint64{8, 5})
+	if want := "/linux/seccomp/syscalls/1"; err != nil || v.Rule != want {
+		t.Errorf("%s decides (%v), want %s", v.Rule, err, want)
+	}
+	want := []string{"/linux/seccomp/syscalls/1", "/linux/seccomp/syscalls/2", "/linux/seccomp/syscalls/0"}
+	if got := f.Conditional(specs.ArchX86_64, 0); !slices.Equal(got, want) {
+		t.Errorf("in the order %q, want %q", got, want)
+	}
+}
+
 func overviewHasAll(t *testing.T, f *Filter, on specs.Arch) {
 	t.Helper()
 	groups, err := f.Overview(on)

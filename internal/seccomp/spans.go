@@ -20,7 +20,7 @@ type point struct {
 // made. Only calls of the native architecture weigh anything.
 const (
 	weightLittle = 1   // of a range that the profile does not name, or of a call
-	weightArgs   = 8   // of a call that is judged by its arguments
+	weightArgs   = 16  // of a call that is judged by its arguments
 	weightSome   = 8   // of the calls of weightyCalls
 	weightMost   = 128 // of the first of them
 )
