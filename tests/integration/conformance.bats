@@ -20,6 +20,18 @@ rows() {
 	((count > 80)) || fail "only $count tests are named: the page's notation has changed"
 }
 
+@test "every row of docs/rootless.md names tests, and they exist" {
+	local page=$REPO/docs/rootless.md count=0 suite title line
+	while IFS= read -r line; do
+		[[ $line == *.bats\ \"* || $line == '| what '* || $line == '| missing '* ]] || fail "a row without a test: $line"
+	done < <(grep '^| ' "$page")
+	while IFS=$'\t' read -r suite title; do
+		grep -qxF "@test \"$title\" {" "$REPO/tests/integration/$suite" || fail "$suite has no test \"$title\""
+		count=$((count + 1))
+	done < <(grep -oE '`[a-z_]+\.bats "[^"]+"`' "$page" | sed -E 's/^`([a-z_]+\.bats) "(.*)"`$/\1\t\2/')
+	((count > 30)) || fail "only $count tests are named: the page's notation has changed"
+}
+
 @test "every go test and every function that the page names exists" {
 	local count=0 package name dir file
 	while IFS=. read -r package name; do
