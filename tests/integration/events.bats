@@ -112,7 +112,7 @@ lines() {
 	export OUTPUT=$T
 	stream --interval 1h "$ID"
 	wait_for lines 1
-	is "$(jq -c . "$T/stream")" '{"type":"oom","id":"'"$ID"'"}'
+	is "$(jq -c '[.type, .id]' "$T/stream")" '["oom","'"$ID"'"]'
 	sleep 0.2
 	is "$(wc -l <"$T/stream")" 1 lines
 	ok delete --force "$ID"
