@@ -330,14 +330,30 @@ func keepLimits(r *state.Record, cg *cgroup.Cgroup, writes []cgroup.Write, befor
 		return back(err)
 	}
 	defer m.Close()
+	// With one property systemd writes all of the same controller, and some rounded.
+	exact, err := cg.Hold(writtenBySystemd())
+	if err != nil {
+		return back(err)
+	}
 	if err := m.Set(r.Cgroup.Unit, properties); err != nil {
 		return back(err)
 	}
-	// systemd has written them too, some rounded.
-	if err := cg.WriteAll(writes); err != nil {
+	if err := exact(); err != nil {
 		return back(errors.Join(err, m.Set(r.Cgroup.Unit, before)))
 	}
 	return nil
+}
+
+// writtenBySystemd are the cgroup files that it has properties for.
+func writtenBySystemd() []cgroup.Write {
+	var files []cgroup.Write
+	for _, unified := range []bool{true, false} {
+		for _, name := range systemd.Files(unified) {
+			controller, _, _ := strings.Cut(name, ".")
+			files = append(files, cgroup.Write{Controller: controller, Unified: unified, File: name})
+		}
+	}
+	return files
 }
 
 // presentProperties are those of what the files of the writes say now. That is more than

@@ -42,6 +42,13 @@ func (c *Cgroup) Update(writes []Write) (back func(error) error, err error) {
 	return back, nil
 }
 
+// Hold reads the files of the writes, whose values do not matter, and returns what gives
+// those of them that somebody else has changed since their text back.
+func (c *Cgroup) Hold(files []Write) (back func() error, err error) {
+	saved, err := c.save(files)
+	return func() error { return putBack(saved) }, err
+}
+
 // turnOn enables the version 2 controllers of the writes, from the hierarchy's root
 // downwards. One that nobody has is left to the write, which tells it better.
 func (c *Cgroup) turnOn(writes []Write) error {

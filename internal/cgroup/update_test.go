@@ -77,6 +77,28 @@ func TestUpdateRollback(t *testing.T) {
 		}
 	}
 
+	// Somebody else changes files that are held.
+	again, err := c.Hold([]Write{write("a", ""), with, missing})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, file := range []string{"a", "c", "else"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte("THEIR"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := again(); err != nil {
+		t.Error(err)
+	}
+	for file, want := range map[string]string{"a": "NEW A", "c": "THEIR", "else": "new e"} {
+		if got := content(t, dir, file); got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "c"), []byte(before["c"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	// The caller's next step fails.
 	reason := errors.New("systemd says no")
 	if err := back(reason); !errors.Is(err, reason) || err.Error() != "systemd says no; nothing was changed" {

@@ -53,6 +53,21 @@ var files = [...]struct {
 	{false, "blkio.bfq.weight", number("BlockIOWeight")},
 }
 
+// Files are the cgroup files that systemd may write when a property changes, or when it
+// applies all of them.
+func Files(unified bool) []string {
+	var names []string
+	if !unified {
+		names = append(names, "cpu.cfs_period_us", "cpu.cfs_quota_us") // one property for both
+	}
+	for _, f := range files {
+		if f.unified == unified {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
 // OfFile returns the properties that say what value says in a cgroup file; none
 // where systemd does not know the file, or cannot express the value.
 func OfFile(unified bool, name, value string) []Property {

@@ -172,6 +172,8 @@ above() {
 	silent update --cpu-quota 40000 --pids-limit 30 "$ID"
 	is "$(show "$unit" CPUQuotaPerSecUSec)" 670ms
 	is "$(<"$dir/cpu.max")" "40000 60000"
+	silent update --cpu-share 512 "$ID"
+	is "$(<"$dir/cpu.max") $(<"$dir/cpu.weight")" "40000 60000 59"
 	silent update --cpu-period 70000 "$ID"
 	is "$(show "$unit" CPUQuotaPerSecUSec)" 580ms
 	is "$(<"$dir/cpu.max")" "40000 70000"
