@@ -2,11 +2,12 @@
 # For scripts that run in namespaces of their own: the engine's networks, mounts, segments of
 # shared memory and processes end with it, and /run and /var/lib are empty. Such a script
 # has a function tools DIR before, which builds what is not in Debian's packages. It runs
-# outside, in the directory tools, where there may be a network to get it from.
+# outside, in the directory tools, where there may be a network to get it from; with
+# --build as its argument a script does nothing else, and leaves what it built in Go's cache.
 #
 # shellcheck disable=SC2034 # variables of the scripts
 if [[ ! ${OCI_MINI_APART:-} ]]; then
-	((EUID == 0)) || { echo "${0##*/}: needs root" >&2 && exit 1; }
+	[[ ${1:-} == --build ]] || ((EUID == 0)) || { echo "${0##*/}: needs root" >&2 && exit 1; }
 	OCI_MINI_APART=$(mktemp -d "${TMPDIR:-/tmp}/oci-mini-engine-XXXXXX")
 	export OCI_MINI_APART
 	mkdir "$OCI_MINI_APART/bin"
@@ -15,6 +16,7 @@ if [[ ! ${OCI_MINI_APART:-} ]]; then
 		printf 'not ok: the tools do not build\n0 passed, 1 failed, 0 skipped\n'
 		exit 1
 	fi
+	[[ ${1:-} != --build ]] || { rm -rf "$OCI_MINI_APART" && exit; }
 	exec unshare --mount --net --pid --ipc --uts --fork --kill-child --mount-proc "$0" "$@"
 fi
 # shellcheck disable=SC1091

@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034,SC2317,SC2329 # variables and functions of the scripts
 # shellcheck source=tests/engines/apart.bash disable=SC1091
 source "${BASH_SOURCE[0]%/*}/apart.bash"
-need containerd containerd-shim-runc-v2 ctr busybox jq ip iptables
+need containerd containerd-shim-runc-v2 ctr busybox jq ip iptables runc
 PLUGINS=/usr/lib/cni
 [[ -x $PLUGINS/bridge ]] || { echo "not ok: no network plugins in $PLUGINS: tests/engines/install-deps" && FAILED=1 && closing || exit 1; }
 
