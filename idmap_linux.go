@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-mini/oci-mini/internal/idmap"
 	"github.com/oci-mini/oci-mini/internal/mountopt"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
@@ -216,14 +217,19 @@ func (b *birth) makeUsers(uids, gids []specs.LinuxIDMapping) (int, error) {
 		child.Release()
 	}()
 	for _, f := range []struct {
-		name string
+		kind idmap.Kind
 		maps []specs.LinuxIDMapping
-	}{{"uid_map", uids}, {"gid_map", gids}} {
-		lines := mappingLines(f.maps)
-		if most := os.Getpagesize(); len(lines) >= most {
-			return -1, fmt.Errorf("the mappings are %d bytes long as %s, and the kernel takes fewer than %d", len(lines), f.name, most)
+		own  []idmap.Range
+	}{{idmap.Users, uids, b.host.uids}, {idmap.Groups, gids, b.host.gids}} {
+		maps, err := b.nested(f.kind, f.maps, f.own)
+		if err != nil {
+			return -1, err
 		}
-		if err := writeOnce(fmt.Sprintf("/proc/%d/%s", child.Pid, f.name), lines); err != nil {
+		lines := mappingLines(maps)
+		if most := os.Getpagesize(); len(lines) >= most {
+			return -1, fmt.Errorf("the mappings are %d bytes long as %s, and the kernel takes fewer than %d", len(lines), f.kind.File, most)
+		}
+		if err := writeOnce(fmt.Sprintf("/proc/%d/%s", child.Pid, f.kind.File), lines); err != nil {
 			return -1, err
 		}
 	}

@@ -84,18 +84,27 @@ func (b *birth) nestMaps() []error {
 				}
 			}
 		}
-		if b.host.initial || m.own == nil {
+		lines, err := b.nested(m.kind, *m.to, m.own)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", m.field, err))
 			continue
 		}
-		lines, missing, ok := idmap.Nest(idRanges(*m.to), m.own)
-		if !ok {
-			faults = append(faults, fmt.Errorf("%s: %s %d is not mapped in the user namespace that the runtime is in: its %s has %s",
-				m.field, m.kind.Noun, missing, m.kind.File, idmap.Text(m.own)))
-			continue
-		}
-		*m.to = mappingsOf(lines)
+		*m.to = lines
 	}
 	return faults
+}
+
+// nested fits the mappings of a user namespace into those of the one around, own, if the
+// runtime is not in the initial one.
+func (b *birth) nested(kind idmap.Kind, maps []specs.LinuxIDMapping, own []idmap.Range) ([]specs.LinuxIDMapping, error) {
+	if b.host.initial || own == nil {
+		return maps, nil
+	}
+	lines, missing, ok := idmap.Nest(idRanges(maps), own)
+	if !ok {
+		return nil, fmt.Errorf("%s %d is not mapped in the user namespace that the runtime is in: its %s has %s", kind.Noun, missing, kind.File, idmap.Text(own))
+	}
+	return mappingsOf(lines), nil
 }
 
 // mapUsers gives the new user namespace its ids. The maps are written by the runtime,

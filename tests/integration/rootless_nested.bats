@@ -152,6 +152,23 @@ a_life() {
 	user_refused 'user 65537' explain --bundle "$BUNDLE" "$ID"
 }
 
+@test "nested: id-mapped mounts of file systems that belong to the namespace" {
+	inside_ranges
+	plain
+	mkdir -m 777 "$T/xdg/data"
+	chmod 711 "$OCI_TEST_TMP" "$T" "$BUNDLE" "$T/xdg"
+	mount_add /mnt bind "$T/xdg/data" bind 'idmap=uids=0-0-10;gids=0-5-10'
+	args stat -c %u:%g /mnt /mnt/file
+	user_refused 'mount_setattr idmap: operation not permitted (EPERM)' run --bundle "$BUNDLE" "$ID"
+	has "$ERR" "not the runtime's to map"
+	as_user mount -t tmpfs none "$T/xdg/data"
+	as_user touch "$T/xdg/data/file"
+	user_ok run --bundle "$BUNDLE" "$ID"
+	is "$OUT" $'0:5\n0:5'
+	config '.mounts[-1].options = ["bind", "idmap=uids=0-70000-10;gids=0-5-10"]'
+	user_refused 'user 70000 is not mapped in the user namespace that the runtime is in: its uid_map has 0 2001 1, 1 300000 65536' run --bundle "$BUNDLE" "$ID"
+}
+
 @test "nested: a user of the namespace who is not its root" {
 	inside_of --map-user=7 --map-group=8
 	user_ok spec --rootless --bundle "$T/xdg"

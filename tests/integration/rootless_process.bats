@@ -184,7 +184,7 @@ only_amd64() {
 	config '.linux.sysctl = {"net.ipv4.ip_forward": "1"} | .linux.namespaces |= map(select(.type != "network"))'
 	user_refused '/linux/sysctl/net.ipv4.ip_forward: needs a namespace of type network' run --bundle "$BUNDLE" "$ID"
 	reset_config
-	config '.linux.devices = [{path: "/dev/no-such-device", type: "c", major: 10, minor: 200}]'
+	config '.linux.devices = [{path: "/dev/no-such-device", type: "c", major: 510, minor: 77}]'
 	user_refused '/linux/devices' run --bundle "$BUNDLE" "$ID"
 	has "$ERR" '/dev/no-such-device'
 }
