@@ -235,6 +235,7 @@ SECOND='del(.process.execCPUAffinity, .linux.resources.cpu, .linux.netDevices)'
 
 @test "every field: the second half of the config runs, with exec, and leaves nothing" {
 	own_users
+	alone deadlines
 	begin
 	NET=/proc/$HOST/ns/net
 	half second "$SECOND"
