@@ -180,7 +180,7 @@ func listenForStart(dir *state.Dir) (int, error) {
 // waiting says whether a first process still waits at its socket, without
 // disturbing it: connecting a datagram socket to a stream socket fails with
 // EPROTOTYPE while there is somebody who holds it, and with ECONNREFUSED once
-// execve or death has closed it (net/unix/af_unix.c, unix_find_bsd).
+// start or death has closed it (net/unix/af_unix.c, unix_find_bsd).
 func waiting(dir *state.Dir) bool {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -215,14 +215,12 @@ func (b *birth) waitForStart() plan.Step {
 			a.Call(program.Discard, unix.SYS_CLOSE, conn.Arg())
 			a.Jump(again)
 			a.Bind(connected)
-			// The execve closes descriptors in the order of their numbers: when start
-			// sees the end of this one, the socket is closed, and nobody takes the
-			// container for one that waits.
-			above := a.Reg()
-			a.Call(above, unix.SYS_FCNTL, conn.Arg(), program.Const(unix.F_DUPFD_CLOEXEC), program.Const(socket+1)).Note("F_DUPFD_CLOEXEC")
-			closeFd(a, conn)
-			a.ReportTo(above.Arg())
-			a.Release(above, n)
+			// When start sees the end of the connection, the socket must be gone, or the
+			// next start takes the container for one that waits. The execve closes both,
+			// but what it closes first the kernel may well let go of last.
+			a.Call(program.Discard, unix.SYS_CLOSE, program.Const(socket)).Note("start.sock")
+			a.ReportTo(conn.Arg())
+			a.Release(conn, n)
 		},
 	}
 }
