@@ -204,19 +204,19 @@ begin() {
 
 # The first half: no terminal, a new network namespace, and another scheduler than that of
 # deadlines, whose processes can neither fork nor be kept off a CPU.
-FIRST='.process.terminal = false | del(.process.consoleSize)
+FIRST_HALF='.process.terminal = false | del(.process.consoleSize)
 	| (.linux.namespaces[] | select(.type == "network")) |= del(.path)
 	| .process.scheduler = {policy: "SCHED_BATCH", nice: 5, priority: 0, flags: ["SCHED_FLAG_RESET_ON_FORK"]}'
 
 # The second: a terminal, the network namespace of another, deadlines. Such a process has to
 # be allowed on all CPUs; the time that it reserves is no cgroup'"'"'s to limit on v1; and a
 # device is given away once.
-SECOND='del(.process.execCPUAffinity, .linux.resources.cpu, .linux.netDevices)'
+SECOND_HALF='del(.process.execCPUAffinity, .linux.resources.cpu, .linux.netDevices)'
 
 @test "every field: the first half of the config runs, with exec, and leaves nothing" {
 	own_users
 	begin
-	half first "$FIRST"
+	half first "$FIRST_HALF"
 	args sh -c 'hostname; id -u; cat /mnt/file /proc/self/oom_score_adj; ulimit -n; umask; cut -d" " -f19 </proc/self/stat
 		read -r up _ </proc/uptime; pwd; grep -o "net[0-9]*:" /proc/net/dev; echo end'
 	want=$'full\n1\nshared\n100\n512\n0022\n5\n/'
@@ -238,7 +238,7 @@ SECOND='del(.process.execCPUAffinity, .linux.resources.cpu, .linux.netDevices)'
 	alone deadlines
 	begin
 	NET=/proc/$HOST/ns/net
-	half second "$SECOND"
+	half second "$SECOND_HALF"
 	# Nothing that would have to be forked.
 	args sh -c 'read -r stat </proc/self/stat; set -- $stat; echo policy ${41}; read -r line </dev/console'
 	ok create --bundle "$BUNDLE" --console-socket "$T/console.sock" "$ID"
@@ -255,8 +255,8 @@ SECOND='del(.process.execCPUAffinity, .linux.resources.cpu, .linux.netDevices)'
 @test "every field: each is in one of the halves, or left out for a reason that this machine has" {
 	own_users
 	begin
-	half first "$FIRST"
-	NET=/proc/$HOST/ns/net half second "$SECOND"
+	half first "$FIRST_HALF"
+	NET=/proc/$HOST/ns/net half second "$SECOND_HALF"
 	leaves='[paths(type != "object" and type != "array") | map(if type == "number" then "*" else . end)] | unique[] | "/" + join("/")'
 	jq -r "$leaves" "$EVERY" | sort -u >"$T/all"
 	jq -r "$leaves" "$T/first.json" "$T/second.json" | sort -u >"$T/run"
