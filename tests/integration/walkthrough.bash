@@ -52,8 +52,8 @@ foreground() {
 	script "$@"
 	STATUS=0
 	OCI_TEST_MARK=$MARK timeout --foreground -k 2 $((60 * PATIENCE)) sh "$T/script" </dev/null >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
-	OUT=$(tr -d '\0' <"$T/out")
-	ERR=$(<"$T/err")
+	slurp OUT "$T/out"
+	slurp ERR "$T/err"
 }
 
 # start_by HOW [FLAG...]: starts the bundle in the background. CPID is the
