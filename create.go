@@ -195,7 +195,7 @@ func (r *request) create() (_ *made, err error) {
 	if b.view = view; view != nil {
 		b.opened = append(b.opened, view.Fd())
 	}
-	b.warn(r)
+	b.warn(r.detach)
 
 	// From here on a signal must not end the runtime before it has cleaned up.
 	signals.Wait()

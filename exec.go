@@ -149,7 +149,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 			err = withCleanup(err, undo.unwind())
 		}
 	}()
-	b.caps.warn()
+	b.caps.warn(func(text string) { sayWarning(detach, text) })
 	p := b.execPlan(subs)
 	if err := b.carryOut(p, undo); err != nil {
 		if endedMeanwhile(dir.Record) {

@@ -232,18 +232,18 @@ func (c *capabilities) limit(have uint64) {
 // inheritable too (capabilities(7)).
 func (c *capabilities) raised() uint64 { return c.ambient & c.permitted & c.inheritable }
 
-// warn tells of what the process asked for and goes without.
-func (c *capabilities) warn() {
+// warn tells of what the process asked for and goes without, by say.
+func (c *capabilities) warn(say func(string)) {
 	if c == nil {
 		return
 	}
 	if len(c.unknown) > 0 {
-		log.Warn("/process/capabilities: ignored, as the kernel has no such capability: " + strings.Join(c.unknown, ", "))
+		say("/process/capabilities: ignored, as the kernel has no such capability: " + strings.Join(c.unknown, ", "))
 	}
 	if withheld := capability.In(c.withheld); len(withheld) > 0 {
-		log.Warn("/process/capabilities: not granted, as the runtime does not have it itself: " + strings.Join(withheld, ", "))
+		say("/process/capabilities: not granted, as the runtime does not have it itself: " + strings.Join(withheld, ", "))
 	}
-	if missed := capability.In(c.ambient &^ c.raised()); len(missed) > 0 {
-		log.Warn("/process/capabilities/ambient: not raised, as it takes the permitted and the inheritable set too: " + strings.Join(missed, ", "))
+	if missed := capability.In(c.ambient &^ c.raised() &^ c.withheld); len(missed) > 0 {
+		say("/process/capabilities/ambient: not raised, as it takes the permitted and the inheritable set too: " + strings.Join(missed, ", "))
 	}
 }

@@ -157,23 +157,26 @@ func (b *birth) groupsDenied() bool {
 	return !b.host.groups
 }
 
-// warn tells of what the container goes without. The log takes all of it; a person who
-// runs a container in the foreground, and has no log, reads it on the standard error,
-// where engines would take it for an answer.
-func (b *birth) warn(r *request) {
-	say := func(text string) {
-		log.Warn(text)
-		if log == nil && !r.detach {
-			fmt.Fprintf(os.Stderr, "oci-mini: warning: %s\n", text)
-		}
+// sayWarning tells of something that a process goes without. The log takes it; a person
+// who waits for the process, and has no log, reads it on the standard error, where engines
+// would take it for an answer.
+func sayWarning(detached bool, text string) {
+	log.Warn(text)
+	if log == nil && !detached {
+		fmt.Fprintf(os.Stderr, "oci-mini: warning: %s\n", text)
 	}
+}
+
+// warn tells of what the container goes without.
+func (b *birth) warn(detached bool) {
+	say := func(text string) { sayWarning(detached, text) }
 	if b.noCgroup != nil {
 		say(fmt.Sprintf("the container has no cgroup, so that it cannot be limited or paused: %v", b.noCgroup))
 	}
 	if (b.delegates() || b.subCgroup() != "") && b.usersByPath() < 0 && b.keepsCgroup() {
 		say(fmt.Sprintf("the container's cgroup stays the caller's, so that user %d inside cannot divide it: only root can give it to another", b.spec.Process.User.UID))
 	}
-	b.caps.warn()
+	b.caps.warn(say)
 	if b.filter != nil && len(b.filter.Unknown) > 0 {
 		log.Debug(fmt.Sprintf("/linux/seccomp/syscalls: ignored, as no architecture has such a call: %s", strings.Join(b.filter.Unknown, ", ")))
 	}

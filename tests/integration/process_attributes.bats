@@ -175,11 +175,18 @@ sets() {
 	done
 	jq -es 'any(.[]; .level == "warning" and .msg == "/process/capabilities: not granted, as the runtime does not have it itself: CAP_SYS_TIME")' \
 		"$T/log" >/dev/null || fail "no warning: $(cat "$T/log")"
+	is "$ERR" ''
+	# Who has no log reads it where the errors are.
+	ok run --bundle "$BUNDLE" "$ID"
+	is "$ERR" 'oci-mini: warning: /process/capabilities: not granted, as the runtime does not have it itself: CAP_SYS_TIME'
 	args sleep 60
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	ok --log "$T/log2" exec "$ID" grep CapPrm /proc/self/status
 	like "$OUT" 'CapPrm:.0000000000000020'
 	has "$(<"$T/log2")" CAP_SYS_TIME
+	is "$ERR" ''
+	ok exec "$ID" true
+	has "$ERR" CAP_SYS_TIME
 	# In a user namespace of its own there is nothing that it lacks.
 	ok delete --force "$ID"
 	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
