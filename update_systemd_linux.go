@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/internal/systemd"
+)
+
+// keepLimits tells systemd what an update has written to the cgroup's files, so
+// that it does not set them back when it next applies the unit's settings. What systemd
+// refuses, and what fails after that, takes the whole update back.
+func keepLimits(r *state.Record, cg *cgroup.Cgroup, writes []cgroup.Write, before []systemd.Property, back func(error) error) error {
+	properties := presentProperties(cg, writes)
+	if len(properties) == 0 {
+		return nil
+	}
+	m, err := systemd.Connect(r.Cgroup.Manager == byUserSystemd, r.Cgroup.Unit)
+	if err != nil {
+		return back(err)
+	}
+	defer m.Close()
+	// With one property systemd writes all of the same controller, and some rounded.
+	exact, err := cg.Hold(writtenBySystemd())
+	if err != nil {
+		return back(err)
+	}
+	if err := m.Set(r.Cgroup.Unit, properties); err != nil {
+		return back(err)
+	}
+	if err := exact(); err != nil {
+		return back(errors.Join(err, m.Set(r.Cgroup.Unit, before)))
+	}
+	return nil
+}
+
+// writtenBySystemd are the cgroup files that it has properties for.
+func writtenBySystemd() []cgroup.Write {
+	var files []cgroup.Write
+	for _, unified := range []bool{true, false} {
+		for _, name := range systemd.Files(unified) {
+			controller, _, _ := strings.Cut(name, ".")
+			files = append(files, cgroup.Write{Controller: controller, Unified: unified, File: name})
+		}
+	}
+	return files
+}
+
+// presentProperties are those of what the files of the writes say now. That is more than
+// the writes tell: one may leave a part of its file as it is.
+func presentProperties(cg *cgroup.Cgroup, writes []cgroup.Write) []systemd.Property {
+	present := make([]cgroup.Write, 0, len(writes)+2)
+	add := func(w cgroup.Write) {
+		file, text, ok := cg.Present(w)
+		if ok {
+			w.File = file
+			w.Value, _, _ = strings.Cut(text, "\n")
+		}
+		present = append(present, w)
+	}
+	for _, w := range writes {
+		add(w)
+		switch {
+		case w.File == "cpu.cfs_quota_us" || w.File == "cpu.cfs_period_us":
+			// Two files of v1 are one pair for systemd.
+			add(cgroup.Write{Controller: w.Controller, File: "cpu.cfs_period_us"})
+			add(cgroup.Write{Controller: w.Controller, File: "cpu.cfs_quota_us"})
+		case w.File == "cpu.idle" && w.Unified && present[len(present)-1].Value == "0":
+			// A group that is idle no more has a weight again.
+			add(cgroup.Write{Controller: w.Controller, Unified: true, File: "cpu.weight"})
+		}
+	}
+	var properties []systemd.Property
+	for _, w := range present {
+		properties = systemd.Merge(properties, propertiesOf(w, present))
+	}
+	return properties
+}
