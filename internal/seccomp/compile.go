@@ -106,7 +106,8 @@ type compiler struct {
 //	jeq other  -> load number, search
 //	kill
 //
-// The search of the native architecture comes first, constant answers last.
+// The search of the native architecture comes first, constant answers last. Whether all that
+// is too long is known only at the end, without what nothing leads to.
 func (c *compiler) program(covered []*arch) ([]bpf.RawInstruction, error) {
 	e := c.e
 	next := e.ret(badArch)
@@ -119,9 +120,6 @@ func (c *compiler) program(covered []*arch) ([]bpf.RawInstruction, error) {
 	for i := len(covered) - 1; i >= 0; i-- {
 		if audit := covered[i].audit; !slices.ContainsFunc(covered[:i], func(a *arch) bool { return a.audit == audit }) {
 			sections = append(sections, section{audit, e.load(atNumber, e.tree(c.numbers(covered, audit)))})
-			if len(e.code) > maxInstructions {
-				break // and say so
-			}
 		}
 	}
 	for _, s := range sections {
