@@ -144,7 +144,8 @@ func shellMknod(file, kind string, mode uint32, major, minor int64, uid, gid uin
 // shellBindDevice binds a device of the host where a user namespace cannot make it.
 func shellBindDevice(file string) []string {
 	at := inShellRoot(file)
-	return []string{"mkdir -p " + inShellRoot(path.Dir(file)), "[ -e " + at + " ] || : >" + at, "mount --bind " + plan.Quote(file) + " " + at}
+	return []string{"mkdir -p " + inShellRoot(path.Dir(file)), "[ -e " + at + " ] || : >" + at, "mount --bind " + plan.Quote(file) + " " + at,
+		"mount -o remount,bind,ro,nosuid,noexec " + at}
 }
 
 // shellDefaultDevices makes the devices of every container that are not listed.

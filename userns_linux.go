@@ -251,6 +251,11 @@ type borrowed struct {
 	tree         *tree
 }
 
+// borrowedAttributes are those of a borrowed device's mount. A device is written to
+// through a read-only mount as through any other, but nobody changes the mode, the owner or
+// the times of the host's node: a user namespace that maps the node's owner would permit it.
+const borrowedAttributes = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC
+
 // node says what is to be borrowed, for people.
 func (d *borrowed) node() string {
 	letter := "c"
@@ -269,7 +274,8 @@ func (b *birth) borrowDevices() []plan.Step {
 		return nil
 	}
 	borrow := func(field, file string, kind uint32, major, minor int64) {
-		b.borrowed = append(b.borrowed, &borrowed{field, file, kind, major, minor, b.tree(tree{field: field, file: file, device: true})})
+		t := b.tree(tree{field: field, file: file, device: true, attributes: borrowedAttributes})
+		b.borrowed = append(b.borrowed, &borrowed{field, file, kind, major, minor, t})
 	}
 	for _, d := range defaultDevices {
 		borrow("", "/dev/"+d.name, unix.S_IFCHR, d.major, d.minor)

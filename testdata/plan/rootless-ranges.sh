@@ -152,31 +152,37 @@ mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup
 mkdir -p "$root"/dev
 [ -e "$root"/dev/null ] || : >"$root"/dev/null
 mount --bind /dev/null "$root"/dev/null
+mount -o remount,bind,ro,nosuid,noexec "$root"/dev/null
 
 # 30. bind the host's /dev/zero
 mkdir -p "$root"/dev
 [ -e "$root"/dev/zero ] || : >"$root"/dev/zero
 mount --bind /dev/zero "$root"/dev/zero
+mount -o remount,bind,ro,nosuid,noexec "$root"/dev/zero
 
 # 31. bind the host's /dev/full
 mkdir -p "$root"/dev
 [ -e "$root"/dev/full ] || : >"$root"/dev/full
 mount --bind /dev/full "$root"/dev/full
+mount -o remount,bind,ro,nosuid,noexec "$root"/dev/full
 
 # 32. bind the host's /dev/random
 mkdir -p "$root"/dev
 [ -e "$root"/dev/random ] || : >"$root"/dev/random
 mount --bind /dev/random "$root"/dev/random
+mount -o remount,bind,ro,nosuid,noexec "$root"/dev/random
 
 # 33. bind the host's /dev/urandom
 mkdir -p "$root"/dev
 [ -e "$root"/dev/urandom ] || : >"$root"/dev/urandom
 mount --bind /dev/urandom "$root"/dev/urandom
+mount -o remount,bind,ro,nosuid,noexec "$root"/dev/urandom
 
 # 34. bind the host's /dev/tty
 mkdir -p "$root"/dev
 [ -e "$root"/dev/tty ] || : >"$root"/dev/tty
 mount --bind /dev/tty "$root"/dev/tty
+mount -o remount,bind,ro,nosuid,noexec "$root"/dev/tty
 
 # 35. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
 [ -e "$root"/dev/fd ] || [ -L "$root"/dev/fd ] || ln -s /proc/self/fd "$root"/dev/fd

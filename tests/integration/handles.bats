@@ -39,6 +39,19 @@ load helpers
 	has "$OUT" written
 }
 
+@test "a device of the host's in a user namespace that maps its owner is no handle on its mode, owner or times" {
+	before=$(stat -c '%a %u:%g %y' /dev/full)
+	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	caps CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
+	# The mode that it has anyway, so that nobody suffers if it can be set.
+	inside 'chmod 666 /dev/full && echo changed; chown 0:0 /dev/full && echo changed; touch /dev/full && echo changed
+		echo x >/dev/null && echo written; head -c 3 /dev/zero | wc -c'
+	lacks "$OUT" changed
+	has "$OUT" written
+	has "$OUT" 3
+	is "$(stat -c '%a %u:%g %y' /dev/full)" "$before" 'the host device'
+}
+
 @test "a startContainer hook gets no handle on the mode of the host's /dev/null" {
 	before=$(stat -c '%a %u:%g' /dev/null)
 	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "chmod 640 /proc/self/fd/1; exit 0"]}]'
