@@ -280,7 +280,11 @@ func setLimits(dir *state.Dir, r *specs.LinuxResources) error {
 	}
 	var before []systemd.Property
 	if dir.Record.Cgroup.Unit != "" {
-		before = presentProperties(cg, writes)
+		// Before a controller is on, there is nothing to read that could be put back.
+		if err := cg.TurnOn(writes); err != nil {
+			return err
+		}
+		before = presentProperties(cg.Present, writes)
 	}
 	back, err := cg.Update(writes)
 	if err == nil && dir.Record.Cgroup.Unit != "" {

@@ -13,7 +13,7 @@ import (
 // that it does not set them back when it next applies the unit's settings. What systemd
 // refuses, and what fails after that, takes the whole update back.
 func keepLimits(r *state.Record, cg *cgroup.Cgroup, writes []cgroup.Write, before []systemd.Property, back func(error) error) error {
-	properties := presentProperties(cg, writes)
+	properties := presentProperties(cg.Present, writes)
 	if len(properties) == 0 {
 		return nil
 	}
@@ -48,33 +48,36 @@ func writtenBySystemd() []cgroup.Write {
 	return files
 }
 
-// presentProperties are those of what the files of the writes say now. That is more than
-// the writes tell: one may leave a part of its file as it is.
-func presentProperties(cg *cgroup.Cgroup, writes []cgroup.Write) []systemd.Property {
-	present := make([]cgroup.Write, 0, len(writes)+2)
-	add := func(w cgroup.Write) {
-		file, text, ok := cg.Present(w)
-		if ok {
-			w.File = file
-			w.Value, _, _ = strings.Cut(text, "\n")
+// presentProperties are those of what the files of the writes say now, as present reads them
+// ([cgroup.Cgroup.Present]). That is more than the writes tell: one may leave a part of its
+// file as it is. A file that cannot be read has none: what a write asks of it is not there.
+func presentProperties(present func(cgroup.Write) (file, text string, ok bool), writes []cgroup.Write) []systemd.Property {
+	found := make([]cgroup.Write, 0, len(writes)+2)
+	add := func(w cgroup.Write) (value string) {
+		file, text, ok := present(w)
+		if !ok {
+			return ""
 		}
-		present = append(present, w)
+		w.File = file
+		w.Value, _, _ = strings.Cut(text, "\n")
+		found = append(found, w)
+		return w.Value
 	}
 	for _, w := range writes {
-		add(w)
+		value := add(w)
 		switch {
 		case w.File == "cpu.cfs_quota_us" || w.File == "cpu.cfs_period_us":
 			// Two files of v1 are one pair for systemd.
 			add(cgroup.Write{Controller: w.Controller, File: "cpu.cfs_period_us"})
 			add(cgroup.Write{Controller: w.Controller, File: "cpu.cfs_quota_us"})
-		case w.File == "cpu.idle" && w.Unified && present[len(present)-1].Value == "0":
+		case w.File == "cpu.idle" && w.Unified && value == "0":
 			// A group that is idle no more has a weight again.
 			add(cgroup.Write{Controller: w.Controller, Unified: true, File: "cpu.weight"})
 		}
 	}
 	var properties []systemd.Property
-	for _, w := range present {
-		properties = systemd.Merge(properties, propertiesOf(w, present))
+	for _, w := range found {
+		properties = systemd.Merge(properties, propertiesOf(w, found))
 	}
 	return properties
 }

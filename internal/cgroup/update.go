@@ -23,7 +23,7 @@ import (
 // A version 2 controller that the cgroup does not have yet is turned on for it, and
 // stays on: that alone limits nothing.
 func (c *Cgroup) Update(writes []Write) (back func(error) error, err error) {
-	if err := c.turnOn(writes); err != nil {
+	if err := c.TurnOn(writes); err != nil {
 		return nil, err
 	}
 	saved, err := c.save(writes)
@@ -49,9 +49,10 @@ func (c *Cgroup) Hold(files []Write) (back func() error, err error) {
 	return func() error { return putBack(saved) }, err
 }
 
-// turnOn enables the version 2 controllers of the writes, from the hierarchy's root
-// downwards. One that nobody has is left to the write, which tells it better.
-func (c *Cgroup) turnOn(writes []Write) error {
+// TurnOn enables the version 2 controllers of the writes, from the hierarchy's root
+// downwards, so that their files are there. One that nobody has is left to the write, which
+// tells it better.
+func (c *Cgroup) TurnOn(writes []Write) error {
 	d := c.unified()
 	if d == nil {
 		return nil

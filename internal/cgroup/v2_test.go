@@ -122,6 +122,30 @@ func TestV2Controllers(t *testing.T) {
 	proc.Wait()
 }
 
+// Once its controller is on, a file says what no write has changed yet.
+func TestV2TurnOn(t *testing.T) {
+	if !v2Host(t) {
+		return
+	}
+	l := layout(t, Unified)
+	huge(t, l)
+	c := create(t, l, name()+"/leaf")
+	// Optional: which sizes there are is not asked.
+	w := Write{Controller: "hugetlb", Unified: true, File: "hugetlb.2MB.max", Value: "0", Optional: true}
+	if _, text, ok := c.Present(w); ok {
+		t.Fatalf("there before: %q", text)
+	}
+	if err := c.TurnOn([]Write{w}); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, c.unified().Path, "cgroup.controllers"); got != "hugetlb" {
+		t.Errorf("controllers: %q", got)
+	}
+	if _, text, ok := c.Present(w); exists(c.unified().Path+"/"+w.File) && (!ok || text == "0\n") {
+		t.Errorf("it says %q", text)
+	}
+}
+
 func TestV2Processes(t *testing.T) {
 	if !v2Host(t) {
 		return
