@@ -70,7 +70,7 @@ func (b *birth) cgroupOwner() int {
 // a user without privileges can give nothing away (chown(2)), and could afterwards neither
 // put a process into the cgroup nor remove what was made in it.
 func (b *birth) keepsCgroup() bool {
-	return !b.host.ids && b.cgroupOwner() != b.host.euid
+	return !b.host.ids() && b.cgroupOwner() != b.host.euid
 }
 
 // subCgroup is the cgroup below the container's that the config asks for, as a path that

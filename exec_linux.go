@@ -54,19 +54,28 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 // joinContainer enters all namespaces of the container, and its root directory, before
 // anybody in the container can see the process: that of pids is only for its children.
 func (b *birth) joinContainer() []plan.Step {
+	var detail string
+	if b.inUsers() {
+		detail = b.groupsOnEntry()
+	}
 	return []plan.Step{{
 		Field: "/linux/namespaces", By: plan.Init, Words: "join the container's namespaces",
 		Reason: "all at once, with the runtime's rights, through the pidfd of its first process",
+		Detail: detail,
 		Assemble: func(a *program.Assembler) {
 			var flags uint64
 			for _, ns := range b.ns.list {
 				flags |= cloneFlag(ns.Type)
 			}
-			if flags != 0 {
+			join := func() {
 				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.containerFd), program.Const(flags)).Note("of the container")
 			}
-			if flags&unix.CLONE_NEWUSER != 0 {
+			switch {
+			case flags&unix.CLONE_NEWUSER != 0:
+				b.userEntry().Join(a, join)
 				b.takeRoot(a)
+			case flags != 0:
+				join()
 			}
 			if b.dir.Record.NoPivot {
 				// Its root is below that of its mount namespace.

@@ -116,7 +116,7 @@ func (b *birth) namespacesOfInit(pidfd int) *hooks.Namespaces {
 	for _, ns := range b.ns.list {
 		flags |= cloneFlag(ns.Type)
 	}
-	in := &hooks.Namespaces{Pidfd: pidfd, Flags: flags, Before: func(a *program.Assembler) {
+	in := &hooks.Namespaces{Pidfd: pidfd, Flags: flags, Users: b.userEntry(), Before: func(a *program.Assembler) {
 		if b.view != nil {
 			b.view.Assemble(a)
 		}

@@ -53,8 +53,9 @@ type birth struct {
 	rdt     *rdt
 	env     []string
 	joins   bool // an exec: the container exists
-	// noGroups: setgroups(2) is denied, and the caller's groups stay.
-	noGroups bool
+	// groupsDenied: setgroups(2) is denied where the process is to be. Whether the caller's
+	// groups stay is another matter; see keepsGroups.
+	groupsDenied bool
 	// noCgroup is why the container goes without a cgroup, if it is a user without the
 	// right to one who makes it.
 	noCgroup error
@@ -102,7 +103,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 		id: id, bundle: bundle, rootfs: rootfs, spec: s, host: h, opt: opt,
 		ns: namespacesOf(s), procFd: -1, nullFd: -1, startFd: -1,
 	}
-	b.noGroups = b.groupsDenied()
+	b.groupsDenied = b.deniesGroups()
 	faults := append(unsupported(s), mapped(s)...)
 	var more []error
 	b.mounts, more = mountsOf(s, bundle, rootfs)

@@ -14,6 +14,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/idmap"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/userns"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -67,14 +68,12 @@ func (b *birth) enterUsers() []plan.Step {
 		steps = append(steps, plan.Step{
 			Field: fmt.Sprintf("/linux/namespaces/%d/path", i), By: plan.Init, Words: "join the user namespace " + path,
 			Reason: "before the new namespaces, which are to belong to it",
+			Detail: b.groupsOnEntry(),
 			Shell:  b.remark("nsenter did it"),
 			Assemble: func(a *program.Assembler) {
-				if b.host.ids && b.host.groups && !b.wantsGroups() {
-					// In there it may be denied, as it is where a user has mapped one
-					// group alone, and the process would keep the caller's.
-					a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(0), program.Const(0)).Note("none")
-				}
-				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(unix.CLONE_NEWUSER)).Note(path)
+				b.userEntry().Join(a, func() {
+					a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(unix.CLONE_NEWUSER)).Note(path)
+				})
 			},
 		})
 	}
@@ -100,6 +99,24 @@ func (b *birth) enterUsers() []plan.Step {
 // usersByPath is the index of the user namespace to join, or -1.
 func (b *birth) usersByPath() int {
 	return slices.IndexFunc(b.ns.list, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.UserNamespace && ns.Path != "" })
+}
+
+// joinsUsers says whether the process goes into a user namespace that exists already: the
+// config's by path or, for exec and for hooks of start, the container's.
+func (b *birth) joinsUsers() bool { return b.usersByPath() >= 0 || b.opt.pid != 0 && b.inUsers() }
+
+// userEntry is how every process of the container's, be it the first one, an exec's or a
+// hook's, goes into a user namespace that exists.
+func (b *birth) userEntry() userns.Entry {
+	return userns.Entry{Keep: b.wantsGroups(), Powerless: !b.host.setsGroups()}
+}
+
+// groupsOnEntry says what becomes of the caller's groups before a user namespace is joined.
+func (b *birth) groupsOnEntry() string {
+	if !b.userEntry().Drops() {
+		return ""
+	}
+	return "the caller's additional groups are dropped before: inside, setgroups(2) may be denied, and they would stay"
 }
 
 // checkJoinedUsers reads the mappings of a user namespace that init has joined: they can

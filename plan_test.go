@@ -41,7 +41,7 @@ var (
 // testHost is a host without surprises: root, whose passwd file is the given text.
 func testHost(layout *cgroup.Layout, passwd string) *host {
 	return &host{
-		rights: rights{initial: true, mounts: true, namespaces: true, ids: true, fileCaps: true, groups: true, capabilities: 1<<64 - 1}, lastCap: 40, layout: layout,
+		rights: rights{initial: true, mounts: true, namespaces: true, userIDs: true, groupIDs: true, fileCaps: true, groups: true, capabilities: 1<<64 - 1}, lastCap: 40, layout: layout,
 		module: func(string) bool { return true },
 		open: func(string, string) (io.ReadCloser, error) {
 			if passwd == "" {
@@ -319,6 +319,22 @@ func TestExecPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	compareGolden(t, "exec.txt", got.Bytes())
+}
+
+// TestExecPlanUsers: the same in a container with a user namespace.
+func TestExecPlanUsers(t *testing.T) {
+	s := spec.Default()
+	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace, Path: "/proc/1234/ns/user"})
+	b, err := newBirth("web", "/bundle", "/bundle/rootfs", s, testHost(nil, ""), birthOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.joins, b.dir = true, &state.Dir{Record: &state.Record{}}
+	var got bytes.Buffer
+	if err := b.execPlan(nil).Text(&got); err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, "exec-in-user-namespace.txt", got.Bytes())
 }
 
 // compareGolden holds a text to a file of testdata/plan.

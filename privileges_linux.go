@@ -131,8 +131,8 @@ func (b *birth) privileges() []plan.Step {
 			if !b.keepsGroups() {
 				set := a.Call(program.Discard, unix.SYS_SETGROUPS, program.Const(len(additional)), a.Bytes(groups)).
 					Note(fmt.Sprint(additional))
-				if len(additional) == 0 && b.usersByPath() >= 0 {
-					set.Tolerate(unix.EPERM) // denied in there; see enterUsers
+				if len(additional) == 0 && b.joinsUsers() {
+					set.Tolerate(unix.EPERM) // denied in there; see userns.Entry
 				}
 			}
 			g, u := program.Const(gid), program.Const(uid)
@@ -177,12 +177,15 @@ func setCapabilities(a *program.Assembler, effective, permitted, inheritable uin
 }
 
 // keepsGroups says whether the process keeps the caller's additional groups in place
-// of those of the config: they may give an unprivileged user access to files through
-// groups that it could not map. It does so also where setgroups(2) is denied.
-func (b *birth) keepsGroups() bool { return b.noGroups || b.wantsGroups() }
+// of those of the config: since that asks for it, or because nobody can drop them, neither
+// outside, for want of rights, nor inside, where setgroups(2) is denied.
+func (b *birth) keepsGroups() bool {
+	return b.wantsGroups() || b.groupsDenied && b.userEntry().Powerless
+}
 
-// wantsGroups says whether the config asks for the caller's groups. As for crun, any value
-// but 0 means so.
+// wantsGroups says whether the config asks for the caller's groups: they may give an
+// unprivileged user access to files through groups that it could not map. As for crun, any
+// value but 0 means so.
 func (b *birth) wantsGroups() bool {
 	value, given := b.spec.Annotations[annotationKeepGroups]
 	return given && value != "0"

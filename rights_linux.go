@@ -24,9 +24,9 @@ type rights struct {
 	mounts bool
 	// namespaces: it may make them without a new user namespace (CAP_SYS_ADMIN).
 	namespaces bool
-	// ids: it may map any of its own ids into a new user namespace (CAP_SETUID,
-	// CAP_SETGID).
-	ids bool
+	// userIDs and groupIDs: it may map any of its own ids of that kind into a new user
+	// namespace (CAP_SETUID, CAP_SETGID).
+	userIDs, groupIDs bool
 	// fileCaps: it may map user 0 (CAP_SETFCAP).
 	fileCaps bool
 	// groups: setgroups(2) is not denied in its user namespace.
@@ -38,6 +38,12 @@ type rights struct {
 // initialUsersInode is the inode of the initial user namespace (PROC_USER_INIT_INO in
 // the kernel's include/linux/proc_ns.h; the number is part of its ABI).
 const initialUsersInode = 0xEFFFFFFD
+
+// ids says whether the runtime may map any of its own ids of both kinds.
+func (r rights) ids() bool { return r.userIDs && r.groupIDs }
+
+// setsGroups says whether setgroups(2) works for the runtime itself.
+func (r rights) setsGroups() bool { return r.groupIDs && r.groups }
 
 // ownRights finds out what this process may do.
 func ownRights() (rights, error) {
@@ -53,7 +59,7 @@ func ownRights() (rights, error) {
 	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
 	r := rights{
 		initial: users.Ino == initialUsersInode, mounts: has(unix.CAP_SYS_ADMIN), namespaces: has(unix.CAP_SYS_ADMIN),
-		ids: has(unix.CAP_SETUID) && has(unix.CAP_SETGID), fileCaps: has(unix.CAP_SETFCAP), groups: true,
+		userIDs: has(unix.CAP_SETUID), groupIDs: has(unix.CAP_SETGID), fileCaps: has(unix.CAP_SETFCAP), groups: true,
 		capabilities: uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted),
 	}
 	if r.initial {
@@ -138,23 +144,25 @@ func (b *birth) checkRights() []error {
 		}
 	}
 	p := b.spec.Process
-	if p != nil && len(p.User.AdditionalGids) > 0 && b.noGroups && !b.wantsGroups() {
+	if p != nil && len(p.User.AdditionalGids) > 0 && b.groupsDenied && !b.wantsGroups() {
 		faults = append(faults, errors.New("/process/user/additionalGids: groups cannot be set where a user without privileges maps one group alone (user_namespaces(7)): map a range of groups as well, which needs newgidmap and a line in /etc/subgid, or ask for none"))
 	}
 	return faults
 }
 
-// groupsDenied says whether setgroups(2) is denied: it always is where an unprivileged
-// process has written the group map.
-func (b *birth) groupsDenied() bool {
-	if b.opt.pid != 0 {
-		// It is there to be asked; but nobody denies the machine's root anything.
-		return (b.ns.private(unix.CLONE_NEWUSER) || !b.host.initial) && deniesGroups(strconv.Itoa(b.opt.pid))
-	}
-	if b.ownUsers() && b.mapper(idmap.Groups, b.spec.Linux.GIDMappings) == mapOwn {
+// deniesGroups says whether setgroups(2) is denied where the process is to be: it always is
+// where an unprivileged process has written the group map, and in all user namespaces
+// below. In one that is joined by path, that is found out later; see checkJoinedUsers.
+func (b *birth) deniesGroups() bool {
+	switch {
+	case !b.host.groups:
 		return true
+	case b.opt.pid != 0:
+		// Only the user namespace that is joined is asked: the process may be in one that
+		// it has made itself.
+		return b.inUsers() && deniesGroups(strconv.Itoa(b.opt.pid))
 	}
-	return !b.host.groups
+	return b.ownUsers() && b.mapper(idmap.Groups, b.spec.Linux.GIDMappings) == mapOwn
 }
 
 // sayWarning tells of something that a process goes without. The log takes it; a person

@@ -93,3 +93,54 @@ func TestRootlessBirth(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCallersGroups: the caller's groups stay where the config asks for them, or nobody can
+// drop them; whoever may drops them before a user namespace that exists is entered.
+func TestCallersGroups(t *testing.T) {
+	own := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1}}
+	for _, tc := range []struct {
+		name         string
+		edit         func(*rights) // of root
+		path, asked  bool
+		drops, keeps bool
+	}{
+		{name: "root", drops: true},
+		{name: "root, by path", path: true, drops: true},
+		{name: "root, asked", asked: true, keeps: true},
+		{name: "root, by path, asked", path: true, asked: true, keeps: true},
+		{name: "CAP_SETGID alone", edit: func(r *rights) { r.userIDs = false }, drops: true},
+		{name: "CAP_SETGID alone, by path", edit: func(r *rights) { r.userIDs = false }, path: true, drops: true},
+		{name: "CAP_SETUID alone", edit: func(r *rights) { r.groupIDs = false }, keeps: true},
+		{name: "CAP_SETUID alone, by path", edit: func(r *rights) { r.groupIDs = false }, path: true},
+		{name: "denied to the runtime", edit: func(r *rights) { r.groups = false }, keeps: true},
+		{name: "denied to the runtime, by path", edit: func(r *rights) { r.groups = false }, path: true, keeps: true},
+		{name: "a user", edit: func(r *rights) { *r = rights{initial: true, groups: true} }, keeps: true},
+	} {
+		h := testHost(nil, "")
+		h.euid, h.egid = 1000, 1000
+		if tc.edit != nil {
+			tc.edit(&h.rights)
+		}
+		s := rootlessConfig()
+		s.Linux.UIDMappings, s.Linux.GIDMappings = own, own
+		if tc.path {
+			s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil
+			for i := range s.Linux.Namespaces {
+				if ns := &s.Linux.Namespaces[i]; ns.Type == specs.UserNamespace {
+					ns.Path = "/proc/1234/ns/user"
+				}
+			}
+		}
+		if tc.asked {
+			s.Annotations = map[string]string{annotationKeepGroups: "1"}
+		}
+		b, err := newBirth("c", "/bundle", "/bundle/rootfs", s, h, birthOptions{})
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		if drops, keeps := b.userEntry().Drops(), b.keepsGroups(); drops != tc.drops || keeps != tc.keeps || b.joinsUsers() != tc.path {
+			t.Errorf("%s: drops %v, keeps %v, joins %v; want %v, %v, %v", tc.name, drops, keeps, b.joinsUsers(), tc.drops, tc.keeps, tc.path)
+		}
+	}
+}

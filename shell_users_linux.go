@@ -80,7 +80,7 @@ func (b *birth) shellUsers(join, words []string) []string {
 		}
 		lines = append(lines, "echo '"+text+"' >/proc/$users/"+m.kind.File)
 	}
-	if b.noGroups {
+	if b.groupsDenied {
 		enter += " --preserve-credentials" // or it gives groups up, which is denied
 	}
 	return append(lines, "exec "+enter+" "+plan.Command(words...)+` sh -c "kill \$0; exec \"\$@\"" $users`)

@@ -32,12 +32,12 @@ const (
 // mapper says who writes a map (user_namespaces(7), "Defining user and group ID
 // mappings: writing to uid_map and gid_map").
 func (b *birth) mapper(kind idmap.Kind, maps []specs.LinuxIDMapping) mapper {
-	id := b.host.euid
+	id, may := b.host.euid, b.host.userIDs
 	if kind.File == idmap.Groups.File {
-		id = b.host.egid
+		id, may = b.host.egid, b.host.groupIDs
 	}
 	switch {
-	case b.host.ids:
+	case may:
 		return mapAny
 	case idmap.Own(idRanges(maps), id):
 		return mapOwn
@@ -154,21 +154,16 @@ func (b *birth) becomeRoot() []plan.Step {
 // comes later has the same user's rights.
 func (b *birth) traceable() bool { return !b.host.mounts && !b.joins && !b.entersPids() }
 
-// takeRoot takes id 0 of the user namespace that the process is in; where that is not
-// mapped, its rights in the namespace must do. A change of the effective user id makes
-// a process traceable again, or as fs.suid_dumpable says (prctl(2), PR_SET_DUMPABLE); it
-// stays as it was, see hide.
+// takeRoot takes id 0 of the user namespace that the process is in. It stays hidden, or
+// within the runtime's reach, as it was; see hide.
 func (b *birth) takeRoot(a *program.Assembler) {
-	zero := program.Const(0)
-	if !b.wantsGroups() {
-		a.Call(program.Discard, unix.SYS_SETGROUPS, zero, zero).Note("none").Tolerate(unix.EPERM)
+	if b.joinsUsers() {
+		b.userEntry().Root(a)
+	} else {
+		b.userEntry().NewRoot(a)
 	}
-	a.Call(program.Discard, unix.SYS_SETRESGID, zero, zero, zero).Note("0").Tolerate(unix.EINVAL)
-	a.Call(program.Discard, unix.SYS_SETRESUID, zero, zero, zero).Note("0").Tolerate(unix.EINVAL)
 	if b.traceable() {
 		show(a)
-	} else {
-		a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
 	}
 }
 

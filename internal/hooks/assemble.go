@@ -30,11 +30,7 @@ func (r Runner) assemble(h specs.Hook, s *streams) (*program.Program, error) {
 		call(unix.SYS_CHDIR, r.Dir, a.String(r.Dir))
 	}
 	if r.In != nil && r.In.Flags&unix.CLONE_NEWUSER != 0 {
-		// Nothing to drop where setgroups is denied: such a namespace was made by
-		// an unprivileged user, whose groups stay (user_namespaces(7)).
-		call(unix.SYS_SETGROUPS, "", c(0), c(0)).Tolerate(unix.EPERM)
-		call(unix.SYS_SETRESGID, "0", c(0), c(0), c(0))
-		call(unix.SYS_SETRESUID, "0", c(0), c(0), c(0))
+		r.In.Users.Root(a)
 	}
 	for to, from := range s.hooks {
 		call(unix.SYS_DUP3, "", c(from), c(to), c(0))
@@ -71,8 +67,12 @@ func (n *Namespaces) join(a *program.Assembler) {
 	// Before the first namespace: from then on, others may look at this process.
 	// execve(2) sets it back.
 	a.Call(program.Discard, unix.SYS_PRCTL, c(unix.PR_SET_DUMPABLE), c(0), c(0), c(0), c(0)).Note("PR_SET_DUMPABLE")
-	if n.Flags != 0 {
-		a.Call(program.Discard, unix.SYS_SETNS, c(n.Pidfd), program.Const(n.Flags))
+	setns := func() { a.Call(program.Discard, unix.SYS_SETNS, c(n.Pidfd), program.Const(n.Flags)) }
+	switch {
+	case n.Flags&unix.CLONE_NEWUSER != 0:
+		n.Users.Join(a, setns)
+	case n.Flags != 0:
+		setns()
 	}
 	if n.Root != nil {
 		a.Call(program.Discard, unix.SYS_FCHDIR, c(int(n.Root.Fd()))).Note("the root")

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/userns"
 )
 
 // Runner says how hooks are run. The zero Runner runs them in the runtime's
@@ -54,6 +55,8 @@ type Namespaces struct {
 	// Afterwards it is the container's root.
 	Pidfd int
 	Flags uint64
+	// Users says what becomes of the runtime's additional groups with CLONE_NEWUSER.
+	Users userns.Entry
 	// Root becomes the hook's root directory, where it is not that of the mount
 	// tree (chroot(2)).
 	Root *os.File

@@ -148,6 +148,26 @@ teardown() { user_teardown; }
 	is "$STATUS $(tr -s '\t ' ' ' <<<"$OUT")" '0 Groups: 0 65534 '
 }
 
+@test "rootless: root's exec and start in a user's container have none of root's groups" {
+	own_rootfs
+	echo 'of the group' >"$ROOTFS/secret"
+	chown 0:4242 "$ROOTFS/secret"
+	chmod 640 "$ROOTFS/secret"
+	chmod 711 "$OCI_TEST_TMP" "$T" "$BUNDLE"
+	local groups='grep ^Groups: /proc/self/status; cat /secret 2>&1; true' said
+	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", $s]}] | .annotations["run.oci.hooks.stdout"] = $o' \
+		--arg s "$groups" --arg o "$T/hook"
+	args sleep 60
+	user_ok create --bundle "$BUNDLE" "$ID"
+	root_ok() { STATUS=0; OUT=$(setpriv --groups 4242,4243 "$RUNTIME" --root "$T/xdg/oci-mini" "$@" 2>"$T/err") || fail "$* by root: $(<"$T/err")"; }
+	root_ok start "$ID"
+	root_ok exec "$ID" sh -c "$groups"
+	for said in "$OUT" "$(<"$T/hook")"; do
+		like "$said" $'^Groups:[\t ]*\n.*/secret.*: Permission denied$'
+		lacks "$said" 'of the group'
+	done
+}
+
 @test "rootless: where the state goes without XDG_RUNTIME_DIR" {
 	USER_ENV=(XDG_RUNTIME_DIR=)
 	user_refused 'no directory for the state of containers: XDG_RUNTIME_DIR is not set and /run/user/2001 is not there to be written to' run --bundle "$BUNDLE" "$ID"

@@ -114,20 +114,126 @@ owner_running() {
 	like "$OUT" $'^0\n +0 +100000 +65536'
 }
 
-@test "a user namespace by path in which no groups can be set: the caller's are dropped, others refused" {
-	printf '#!/bin/sh\nexec setpriv --groups 4242,4243 "%s" "$@"\n' "$RUNTIME" >"$T/with_groups"
+# with_groups [OPTION...]: what runs in place of the runtime is the runtime, with groups
+# and what else the options of setpriv(1) give.
+with_groups() {
+	printf '#!/bin/sh\nexec setpriv --groups 4242,4243 %s "%s" "$@"\n' "$*" "$RUNTIME" >"$T/with_groups"
 	chmod +x "$T/with_groups"
+}
+
+# denying: a user namespace of user 2001's in which setgroups(2) is denied, of the process
+# PID, and a config that joins it, whose rootfs has a file for the caller's group 4242.
+denying() {
 	background setpriv --reuid 2001 --regid 2001 --clear-groups unshare --user --map-root-user sleep 60
 	denied() { [[ $(cat "/proc/$PID/setgroups" "/proc/$PID/gid_map") =~ ^deny[[:space:]]+0\ +2001\ +1$ ]]; }
 	wait_for denied
 	users_of "$PID"
 	config '.mounts |= map(if .type == "devpts" then .options -= ["gid=5"] else . end)'
+	own_rootfs
+	groups_file
+	chmod 711 "$OCI_TEST_TMP" "$T" "$BUNDLE"
+}
+
+# groups_file: a file of the rootfs that root and the caller's group may read.
+groups_file() {
+	echo 'of the group' >"$ROOTFS/secret"
+	chown 0:4242 "$ROOTFS/secret"
+	chmod 640 "$ROOTFS/secret"
+}
+
+# GROUPS_OF prints the groups of a process, and tries to read the file.
+GROUPS_OF='grep ^Groups: /proc/self/status; cat /secret 2>&1; true'
+
+# none TEXT: what GROUPS_OF has printed tells of no group.
+none() {
+	like "$1" $'^Groups:[\t ]*\n.*/secret.*: Permission denied$'
+	lacks "$1" 'of the group'
+}
+
+@test "a user namespace by path in which no groups can be set: the caller's are dropped, others refused" {
+	denying
+	with_groups
 	args grep -h . /proc/self/setgroups /proc/self/uid_map /proc/self/status
 	RUNTIME=$T/with_groups ok run --bundle "$BUNDLE" "$ID"
 	like "$OUT" $'^deny\n +0 +2001 +1\n'
 	like "$OUT" $'\nGroups:[\t ]*\n'
 	config '.process.user.additionalGids = [0]'
 	refused '/process/user/additionalGids: no groups can be set, as setgroups(2) is denied in it' create --bundle "$BUNDLE" "$ID"
+}
+
+@test "a user namespace by path in which no groups can be set: exec and hooks of startContainer have none of the caller's" {
+	denying
+	with_groups
+	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", $s]}] | .annotations["run.oci.hooks.stdout"] = $o' \
+		--arg s "$GROUPS_OF" --arg o "$T/hook"
+	args sh -c "$GROUPS_OF; exec sleep 60"
+	RUNTIME=$T/with_groups ok create --bundle "$BUNDLE" "$ID"
+	RUNTIME=$T/with_groups ok start "$ID"
+	none "$(<"$T/hook")"
+	RUNTIME=$T/with_groups ok exec "$ID" sh -c "$GROUPS_OF"
+	none "$OUT"
+	# a user of the namespace's has them no more than its root
+	rm "$T/hook"
+	args sh -c "$GROUPS_OF"
+	RUNTIME=$T/with_groups ok run --bundle "$BUNDLE" "$ID.b"
+	none "$OUT"
+	none "$(<"$T/hook")"
+	RUNTIME=$T/with_groups rt exec -g 0 "$ID" true
+	((STATUS == 255)) || fail "exec -g 0 exits $STATUS"
+	has "$ERR" '/process/user/additionalGids: '
+}
+
+@test "a user namespace by path in which no groups can be set: a runtime without CAP_SETUID drops them too" {
+	denying
+	with_groups --bounding-set -setuid
+	args sh -c "$GROUPS_OF; exec sleep 60"
+	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", $s]}] | .annotations["run.oci.hooks.stdout"] = $o' \
+		--arg s "$GROUPS_OF" --arg o "$T/hook"
+	RUNTIME=$T/with_groups ok create --bundle "$BUNDLE" "$ID"
+	RUNTIME=$T/with_groups ok start "$ID"
+	none "$(<"$T/hook")"
+	RUNTIME=$T/with_groups ok exec "$ID" sh -c "$GROUPS_OF"
+	none "$OUT"
+	args sh -c "$GROUPS_OF"
+	RUNTIME=$T/with_groups ok run --bundle "$BUNDLE" "$ID.b"
+	none "$OUT"
+}
+
+@test "a new user namespace of a runtime without CAP_SETUID: groups can be mapped, and the caller's are dropped" {
+	users '[{"containerID": 0, "hostID": 0, "size": 1}]'
+	config '.linux.gidMappings = [{containerID: 0, hostID: 0, size: 10}]'
+	with_groups --bounding-set -setuid
+	args grep -h . /proc/self/setgroups /proc/self/status
+	RUNTIME=$T/with_groups ok run --bundle "$BUNDLE" "$ID"
+	like "$OUT" $'^allow\n.*\nGroups:[\t ]*\n'
+}
+
+@test "a user namespace in which no groups can be set: the caller's stay where the config asks for them" {
+	denying
+	with_groups
+	config '.annotations["run.oci.keep_original_groups"] = "1" | .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", $s]}]
+		| .annotations["run.oci.hooks.stdout"] = $o' --arg s "$GROUPS_OF" --arg o "$T/hook"
+	args sleep 60
+	RUNTIME=$T/with_groups ok create --bundle "$BUNDLE" "$ID"
+	RUNTIME=$T/with_groups ok start "$ID"
+	RUNTIME=$T/with_groups ok exec "$ID" sh -c "$GROUPS_OF"
+	for said in "$OUT" "$(<"$T/hook")"; do
+		like "$said" $'^Groups:\t65534 65534 *\nof the group$'
+	done
+}
+
+@test "a container that has made itself a user namespace in which no groups can be set: exec drops the caller's" {
+	users
+	own_rootfs
+	groups_file
+	with_groups
+	# as its first process, which every exec follows
+	config '.process.user = {uid: 1000, gid: 1000}'
+	args unshare -U -r sleep 60
+	RUNTIME=$T/with_groups ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_for grep -q deny "/proc/$(init_pid "$ID")/setgroups"
+	RUNTIME=$T/with_groups ok exec --user 0:0 "$ID" sh -c "$GROUPS_OF"
+	none "$OUT"
 }
 
 @test "a user namespace by path: the wrong kind, no namespace, the runtime's own" {
