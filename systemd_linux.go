@@ -33,9 +33,10 @@ const systemdProperty = "org.systemd.property."
 // scope is the unit of a container whose cgroup systemd manages.
 type scope struct {
 	systemd.Unit
-	user       bool // of the calling user's systemd
-	properties []systemd.Property
-	manager    *systemd.Manager // once connected
+	user        bool   // of the calling user's systemd
+	description string // which no unit of another container has
+	properties  []systemd.Property
+	manager     *systemd.Manager // once connected
 }
 
 // usersManager says whether the user's own systemd is asked: whoever is not root in
@@ -63,7 +64,7 @@ func (c *cgroups) scopeOf(s *specs.Spec, id string, h *host, opt *birthOptions) 
 	if err != nil {
 		return []error{fmt.Errorf("/linux/cgroupsPath: %w", err)}
 	}
-	c.scope = &scope{Unit: unit, user: h.userSystemd}
+	c.scope = &scope{Unit: unit, user: h.userSystemd, description: description(id, opt.stateDir)}
 	base := "/"
 	if h.userSystemd {
 		// Where it is mostly; systemd is asked before anything depends on it.
@@ -71,7 +72,7 @@ func (c *cgroups) scopeOf(s *specs.Spec, id string, h *host, opt *birthOptions) 
 	}
 	c.place(h.layout, base)
 	c.scope.properties = []systemd.Property{
-		{Name: "Description", Value: dbus.String(description(id, opt.stateDir))},
+		{Name: "Description", Value: dbus.String(c.scope.description)},
 		{Name: "DefaultDependencies", Value: dbus.Bool(false)},
 		{Name: "CollectMode", Value: dbus.String("inactive-or-failed")},
 		{Name: "CPUAccounting", Value: dbus.Bool(true)},
@@ -253,8 +254,8 @@ func (b *birth) doStartUnit() (func() error, error) {
 		}
 		return err
 	}
-	if err := s.manager.Start(s.Name, properties); err != nil {
-		if !dbus.Is(err, systemd.UnitExists) { // which is somebody else's
+	if begun, err := s.manager.Start(s.Name, properties); err != nil {
+		if begun {
 			_ = s.end()
 		}
 		return nil, err
@@ -270,10 +271,17 @@ func (b *birth) doStartUnit() (func() error, error) {
 	return back, nil
 }
 
-// end stops the unit. Its processes are killed before: the first one has all signals
-// blocked while it waits, and systemd would give it a minute and a half to heed SIGTERM.
-func (s *scope) end() error {
-	return errors.Join(s.manager.Kill(s.Name, int32(unix.SIGKILL)), s.manager.Stop(s.Name))
+func (s *scope) end() error { return endUnit(s.manager, s.Name, s.description) }
+
+// endUnit stops a unit that has this description; another of its name is somebody else's
+// and is left alone. Its processes are killed before: the first one of a container has all
+// signals blocked while it waits, and systemd would give it a minute and a half to heed SIGTERM.
+func endUnit(m *systemd.Manager, unit, description string) error {
+	text, err := m.Description(unit)
+	if err != nil || text != description {
+		return err
+	}
+	return errors.Join(m.Kill(unit, int32(unix.SIGKILL)), m.Stop(unit))
 }
 
 // elsewhere are the properties of writes that go to another file than was thought before
@@ -291,8 +299,7 @@ func (c *cgroups) elsewhere(cg *cgroup.Cgroup) []systemd.Property {
 	return properties
 }
 
-// stopUnit stops the unit of a container and forgets it. What its own description
-// does not name as this container's is left alone.
+// stopUnit stops the unit of a container and forgets it.
 func stopUnit(dir *state.Dir) error {
 	r := dir.Record
 	if r.Cgroup.Unit == "" {
@@ -307,14 +314,7 @@ func stopUnit(dir *state.Dir) error {
 		return err
 	}
 	defer m.Close()
-	text, err := m.Description(r.Cgroup.Unit)
-	if err != nil || text != description(r.ID, dir.Path) {
-		return err
-	}
-	if err := m.Kill(r.Cgroup.Unit, int32(unix.SIGKILL)); err != nil {
-		return err
-	}
-	return m.Stop(r.Cgroup.Unit)
+	return endUnit(m, r.Cgroup.Unit, description(r.ID, dir.Path))
 }
 
 // shellScope is the call that makes the scope, with the script's shell in it.

@@ -27,8 +27,7 @@ const (
 // Names of errors, org.freedesktop.systemd1(5) and D-Bus's own.
 const (
 	noSuchUnit = service + ".NoSuchUnit"
-	// UnitExists is the error for a name that another unit has.
-	UnitExists = service + ".UnitExists"
+	unitExists = service + ".UnitExists" // another one has the name
 )
 
 // ErrNotRunning means that systemd is not the init of this machine, or that the
@@ -171,21 +170,23 @@ func (m *Manager) Cgroup() (string, error) {
 
 // Start makes a transient unit and waits until it is there. A unit of that name
 // that has failed or ended is put away before; one that is alive is an error.
-func (m *Manager) Start(unit string, properties []Property) error {
+//
+// After an error begun says that the unit may be there all the same: systemd was asked for
+// it, and did not say that another has the name.
+func (m *Manager) Start(unit string, properties []Property) (begun bool, err error) {
 	end := time.Now().Add(m.wait)
-	err := m.start(end, unit, properties)
-	if dbus.Is(err, UnitExists) && m.putAway(end, unit) {
-		err = m.start(end, unit, properties)
+	properties, err = m.fit(end, properties)
+	if err == nil {
+		start := func() error {
+			return m.job(end, "StartTransientUnit", dbus.String(unit), dbus.String("replace"), values(properties), dbus.Array("(sa(sv))"))
+		}
+		err = start()
+		if dbus.Is(err, unitExists) && m.putAway(end, unit) {
+			err = start()
+		}
+		begun = !dbus.Is(err, unitExists)
 	}
-	return failure("StartTransientUnit", unit, err)
-}
-
-func (m *Manager) start(end time.Time, unit string, properties []Property) error {
-	properties, err := m.fit(end, properties)
-	if err != nil {
-		return err
-	}
-	return m.job(end, "StartTransientUnit", dbus.String(unit), dbus.String("replace"), values(properties), dbus.Array("(sa(sv))"))
+	return begun, failure("StartTransientUnit", unit, err)
 }
 
 // fit leaves out what this systemd is too old for.
