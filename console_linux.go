@@ -63,24 +63,34 @@ func rightsMessage(a *program.Assembler, fd int) program.Arg {
 
 // takeMaster receives what sendMaster has sent.
 func (b *birth) takeMaster() (*os.File, error) {
-	control := make([]byte, unix.CmsgSpace(4))
-	_, n, _, _, err := unix.Recvmsg(b.consoleSockets[0], make([]byte, 1), control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	fd, err := receiveFd(b.consoleSockets[0], "the pty's master")
 	if err != nil {
-		return nil, os.NewSyscallError("recvmsg", err)
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), "pty"), nil
+}
+
+// receiveFd receives a message as rightsMessage makes it; what it is has a name for the
+// error.
+func receiveFd(socket int, what string) (int, error) {
+	control := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(socket, make([]byte, 1), control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return -1, os.NewSyscallError("recvmsg", err)
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:n])
 	if err != nil || len(messages) != 1 {
-		return nil, fmt.Errorf("the pty's master did not come along: %w", unix.EBADMSG)
+		return -1, fmt.Errorf("%s did not come along: %w", what, unix.EBADMSG)
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
-		return nil, fmt.Errorf("the pty's master did not come along: %w", unix.EBADMSG)
+		return -1, fmt.Errorf("%s did not come along: %w", what, unix.EBADMSG)
 	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		unix.Close(fds[0])
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "pty"), nil
+	return fds[0], nil
 }
 
 // console makes the pty. It comes from the container's own devpts, and its slave

@@ -66,13 +66,15 @@ type birth struct {
 	bareProc       []string    // where the host has procfs and sysfs, for leavesHostMounts
 	rootfsFd       int         // the clone of the rootfs, as the runtime has it
 	procFd, nullFd int
-	startFd        int // listening socket of a container that waits
+	startFd        int         // listening socket of a container that waits
+	startConn      program.Reg // and start's connection to it
 	nsFds          []int
 	early          map[int]program.Reg    // 1: joined by joinEarly; by index of the namespace
 	uids, gids     []specs.LinuxIDMapping // of the user namespace, once they are known
 	opened         []int                  // to close once init has its copies
 	slave          program.Reg
 	consoleSockets [2]int // the runtime's end and init's, over which the pty's master comes
+	tmpfsSockets   [2]int // and those over which each tmpfs comes that is to be filled, see leavesTmpfs
 	agentFd        int    // connection to the agent
 	containerFd    int    // pidfd of the container that exec joins
 	containerRoot  int    // its root directory, if that is a chroot

@@ -140,6 +140,8 @@ func (b *birth) privileges() []plan.Step {
 			a.Call(program.Discard, unix.SYS_SETRESUID, u, u, u).Note(fmt.Sprint(uid))
 			if b.traceable() {
 				show(a)
+			} else {
+				hide(a) // fs.suid_dumpable may have said otherwise
 			}
 		})
 

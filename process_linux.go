@@ -72,12 +72,9 @@ func (b *birth) hide() []plan.Step {
 	}
 	return []plan.Step{{
 		By: plan.Init, Words: "forbid being traced",
-		Reason: "until its execve it has the runtime's memory and the host's descriptors, and others may be there or come",
-		Shell:  b.remark("a shell cannot (prctl PR_SET_DUMPABLE)"),
-		Assemble: func(a *program.Assembler) {
-			zero := program.Const(0)
-			a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
-		},
+		Reason:   "until its execve it has the runtime's memory and the host's descriptors, and others may be there or come",
+		Shell:    b.remark("a shell cannot (prctl PR_SET_DUMPABLE)"),
+		Assemble: hide,
 	}}
 }
 

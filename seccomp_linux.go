@@ -46,7 +46,33 @@ func (b *birth) compileFilter() []error {
 			faults = append(faults, fmt.Errorf("%s: must be an absolute path, is %q", field, b.agent))
 		}
 	}
-	return append(faults, b.checkLastCall()...)
+	faults = append(faults, b.checkLastCall()...)
+	return append(faults, b.checkHandOver()...)
+}
+
+// sendsListener says whether the process itself sends its listener: a runtime without
+// privileges takes nothing out of one that hides (pidfd_getfd(2)), and it has to hide
+// from those who are in its pid namespace already, as it has the runtime's memory.
+func (b *birth) sendsListener() bool { return !b.host.mounts && !b.traceable() }
+
+// checkHandOver refuses a profile that stands in the way of that: behind the filter, only
+// a call that every such filter lets through can be made without waiting for the agent.
+func (b *birth) checkHandOver() []error {
+	if !b.filter.Notifies || b.spec.Process == nil || !b.sendsListener() {
+		return nil
+	}
+	const why = "without privileges, a process that goes into a pid namespace with others in it sends the filter's listener by this call, behind the filter: allow it, or run the container as root"
+	if rules := b.filter.Conditional(seccomp.Native(), unix.SYS_SENDMSG); len(rules) > 0 {
+		return []error{fmt.Errorf("%s: judges sendmsg by its arguments: %s", rules[0], why)}
+	}
+	if b.lets(unix.SYS_SENDMSG, 3, 1<<40, unix.MSG_NOSIGNAL) {
+		return nil
+	}
+	v, err := b.filter.Judge(seccomp.Native(), unix.SYS_SENDMSG, [6]uint64{3, 1 << 40, unix.MSG_NOSIGNAL})
+	if err != nil {
+		return []error{fmt.Errorf("/linux/seccomp: %w", err)}
+	}
+	return []error{fmt.Errorf("%s: %s for sendmsg: %s", v.Rule, v.Action, why)}
 }
 
 // answer is what the filter does with a call of the runtime's own, behind it.
@@ -136,8 +162,8 @@ func knowsFlags(flags uint32) error {
 }
 
 // installFilter is the last step before the execve, which is the only system call
-// behind it: whatever else the profile forbids, or leaves to the agent, is none of the
-// runtime's concern.
+// behind it, but for one that sends the listener; see sendsListener. Whatever else the
+// profile forbids, or leaves to the agent, is none of the runtime's concern.
 func (b *birth) installFilter() []plan.Step {
 	f := b.filter
 	if f == nil || b.spec.Process == nil {
@@ -150,17 +176,19 @@ func (b *birth) installFilter() []plan.Step {
 		Reason: "last: only the execve is subject to it",
 		Shell:  b.remark("no command of a base system does it"),
 		Assemble: func(a *program.Assembler) {
-			if f.Notifies && !b.host.mounts {
-				// A user's runtime takes nothing from a process that hides (pidfd_getfd(2));
-				// and this one has nothing of the host's any more, but for the memory that
-				// the execve frees.
-				show(a)
-			}
 			if f.Notifies && !b.opt.wait {
 				a.Sync(tokenListener)
 			}
 			listener := a.Reg()
-			b.assembleFilter(a, listener, f.Flags)
+			way := program.ListenerTaken
+			switch {
+			case !b.sendsListener():
+			case b.opt.wait:
+				way = b.startConn.Arg()
+			default:
+				way = program.ListenerToParent
+			}
+			b.assembleFilter(a, listener, f.Flags, way)
 			if f.Notifies && b.lets(unix.SYS_CLOSE, 3) {
 				// So that calls fail if the agent dies before it has answered.
 				a.Call(program.Discard, unix.SYS_CLOSE, listener.Arg()).Note("listener")
@@ -183,8 +211,9 @@ func (b *birth) installFilter() []plan.Step {
 	return steps
 }
 
-// assembleFilter installs the filter with these flags.
-func (b *birth) assembleFilter(a *program.Assembler, dst program.Reg, flags uint32) {
+// assembleFilter installs the filter with these flags; way is how its listener, if it has
+// one, gets out of the process.
+func (b *birth) assembleFilter(a *program.Assembler, dst program.Reg, flags uint32, way program.Arg) {
 	if held := b.heldForFilter(); held != 0 {
 		setCapabilities(a, b.caps.effective|held, b.caps.permitted|held, b.caps.inheritable)
 	}
@@ -195,7 +224,7 @@ func (b *birth) assembleFilter(a *program.Assembler, dst program.Reg, flags uint
 		code = binary.NativeEndian.AppendUint32(code, in.K)
 	}
 	mayExit := b.lets(unix.SYS_EXIT_GROUP, 1) || b.answer(unix.SYS_EXIT_GROUP, 1) == specs.ActKillProcess
-	a.Filter(dst, flags, code, mayExit)
+	a.Filter(dst, flags, code, mayExit, way)
 }
 
 // confineByFilter gives a hook the filter of the container's process. No agent listens
@@ -205,7 +234,7 @@ func (b *birth) confineByFilter(a *program.Assembler) {
 		return
 	}
 	const listening = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
-	b.assembleFilter(a, program.Discard, b.filter.Flags&^listening)
+	b.assembleFilter(a, program.Discard, b.filter.Flags&^listening, program.ListenerTaken)
 }
 
 // giveListener takes the listener out of the process and sends it to the agent.

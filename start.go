@@ -203,6 +203,7 @@ func (b *birth) waitForStart() plan.Step {
 
 			again, connected := a.NewLabel(), a.NewLabel()
 			conn, n := a.Reg(), a.Reg()
+			b.startConn = conn // the filter's listener may have to be sent over it
 			a.Bind(again)
 			a.Call(conn, unix.SYS_ACCEPT4, program.Const(socket), program.Const(0), program.Const(0), program.Const(unix.SOCK_CLOEXEC)).
 				Note("start.sock").On(unix.EINTR, again).On(unix.ECONNABORTED, again)
@@ -220,7 +221,7 @@ func (b *birth) waitForStart() plan.Step {
 			// but what it closes first the kernel may well let go of last.
 			a.Call(program.Discard, unix.SYS_CLOSE, program.Const(socket)).Note("start.sock")
 			a.ReportTo(conn.Arg())
-			a.Release(conn, n)
+			a.Release(n)
 		},
 	}
 }

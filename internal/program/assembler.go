@@ -308,13 +308,16 @@ func (a *Assembler) ReportTo(socket Arg) {
 
 // Filter installs a seccomp filter (seccomp(2), SECCOMP_SET_MODE_FILTER): flags are
 // SECCOMP_FILTER_FLAG_*, filter is an array of struct sock_filter. From there on the
-// child makes no system call but those of the instructions that follow: it waits
-// and reports through shared memory. mayExit says that the filter lets the child
+// child makes no system call but those of the instructions that follow, and the one that
+// way may ask for: it waits and reports through shared memory. mayExit says that the filter lets the child
 // call exit_group; otherwise it ends itself by a fault.
 //
 // With SECCOMP_FILTER_FLAG_NEW_LISTENER the child waits, without a system call, until
-// its listener has been taken ([Listener.Take]); dst then holds its number.
-func (a *Assembler) Filter(dst Reg, flags uint32, filter []byte, mayExit bool) {
+// its listener has been taken ([Listener.Take]); dst then holds its number. way says how
+// it gets out: [ListenerTaken], [ListenerToParent], or a socket. To send it is a
+// sendmsg(2) behind the filter, with any address as the message and MSG_NOSIGNAL, which
+// the filter has to let through.
+func (a *Assembler) Filter(dst Reg, flags uint32, filter []byte, mayExit bool, way Arg) {
 	prog := a.Words(uint64(len(filter)/sizeofSockFilter), 0) // struct sock_fprog
 	a.PointTo(prog, 8, a.Bytes(filter))
 	listens, mute := 0, 1
@@ -324,7 +327,7 @@ func (a *Assembler) Filter(dst Reg, flags uint32, filter []byte, mayExit bool) {
 	if mayExit {
 		mute = 0
 	}
-	a.emit(opFilter, dst, unix.SYS_SECCOMP, []Arg{Const(flags), prog, Const(listens), Const(mute)})
+	a.emit(opFilter, dst, unix.SYS_SECCOMP, []Arg{Const(flags), prog, Const(listens), Const(mute), way})
 }
 
 // sizeofSockFilter is the size of struct sock_filter in bytes.

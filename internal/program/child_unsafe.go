@@ -235,13 +235,25 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 			}
 			mute = 1 + args[3]
 			if args[2] != 0 {
-				// The descriptor is taken out of this process. To wait for that by a
-				// call could be what the filter has the agent decide about, who does
-				// not have the listener yet.
+				// The descriptor is taken out of this process, or sent, if the filter lets
+				// that one call through. To wait by a call for what comes of it could be
+				// what the filter has the agent decide about, who does not have the
+				// listener yet.
 				if in.dst < numRegs {
 					regs[in.dst] = result
 				}
 				rep.listener.fd = uint32(result)
+				if args[4] != listenerByOther && atomic.LoadUint32(&rep.listener.state) == listenerNone {
+					if args[4] == listenerToParent {
+						args[4] = sync
+					}
+					rep.right = int32(result)
+					_, _, err = syscall.RawSyscall6(unix.SYS_SENDMSG, args[4], uintptr(unsafe.Pointer(&rep.message)), unix.MSG_NOSIGNAL, 0, 0, 0)
+					if err != 0 {
+						goto fail
+					}
+					rep.listener.sent = 1
+				}
 				if !atomic.CompareAndSwapUint32(&rep.listener.state, listenerNone, listenerReady) {
 					err = unix.ECANCELED
 					goto fail

@@ -34,7 +34,8 @@
 //
 // A socket can be given the page ([Assembler.ReportTo], [Meet]), for who lets a waiting
 // child go on. Behind a seccomp filter the page is all the child has to speak by, as
-// its calls may be forbidden, or an agent's to decide about ([Assembler.Filter]).
+// its calls may be forbidden, or an agent's to decide about; but for one message with
+// the filter's listener, where that can be neither ([Assembler.Filter]).
 //
 // The page is written by the child, but for the state of a listener, and read as data that may be wrong:
 // nothing in it is used as an index without a check.

@@ -3,6 +3,7 @@ package program
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -43,7 +44,7 @@ func TestFilter(t *testing.T) {
 		o := follow(t, launch(t, assemble(t, func(a *Assembler) {
 			a.Call(Discard, unix.SYS_GETPPID)
 			noNewPrivileges(a)
-			a.Filter(Discard, 0, filterOf(unix.SYS_GETPPID, errnoAnswer, unix.SECCOMP_RET_ALLOW), true)
+			a.Filter(Discard, 0, filterOf(unix.SYS_GETPPID, errnoAnswer, unix.SECCOMP_RET_ALLOW), true, ListenerTaken)
 			a.Call(Discard, unix.SYS_GETPPID).Note("behind it")
 		}), 0))
 		if f := o.failure(t); f.Errno != unix.EPERM || f.Note != "behind it" || o.status != failureStatus {
@@ -53,7 +54,7 @@ func TestFilter(t *testing.T) {
 	for _, answer := range []uint32{errnoAnswer, unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_TRAP} {
 		o := follow(t, launch(t, assemble(t, func(a *Assembler) {
 			noNewPrivileges(a)
-			a.Filter(Discard, 0, filterOf(unix.SYS_EXECVE, unix.SECCOMP_RET_ALLOW, answer), false)
+			a.Filter(Discard, 0, filterOf(unix.SYS_EXECVE, unix.SECCOMP_RET_ALLOW, answer), false, ListenerTaken)
 			a.Call(Discard, unix.SYS_EXECVE, a.String("/no/such"), Const(0), Const(0)).Note("/no/such")
 		}), 0))
 		if f := o.failure(t); f.Errno != unix.ENOENT || f.Note != "/no/such" || o.status != 128+int(unix.SIGSEGV) {
@@ -63,7 +64,7 @@ func TestFilter(t *testing.T) {
 	t.Run("invalid", func(t *testing.T) {
 		o := follow(t, launch(t, assemble(t, func(a *Assembler) {
 			noNewPrivileges(a)
-			a.Filter(Discard, 0, make([]byte, 8), true)
+			a.Filter(Discard, 0, make([]byte, 8), true, ListenerTaken)
 		}), 0))
 		if f := o.failure(t); f.Errno != unix.EINVAL || SyscallName(f.Nr) != "seccomp" {
 			t.Errorf("%v", f)
@@ -84,7 +85,7 @@ func TestListener(t *testing.T) {
 		noNewPrivileges(a)
 		a.Call(Discard, unix.SYS_DUP3, constFd(w), Const(1), Const(0))
 		a.Sync(1)
-		a.Filter(Discard, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, filterOf(unix.SYS_EXECVE, unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_USER_NOTIF), false)
+		a.Filter(Discard, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, filterOf(unix.SYS_EXECVE, unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_USER_NOTIF), false, ListenerTaken)
 		a.Call(Discard, unix.SYS_EXECVE, a.String(self), a.Strings([]string{self}), a.Strings([]string{helperEnv + "=args"}))
 	}), 0)
 	w.Close()
@@ -153,7 +154,7 @@ func agent(fd int) map[int32]bool {
 func TestListenerRefused(t *testing.T) {
 	c := launch(t, assemble(t, func(a *Assembler) {
 		noNewPrivileges(a)
-		a.Filter(Discard, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, filterOf(unix.SYS_EXECVE, unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_USER_NOTIF), false)
+		a.Filter(Discard, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, filterOf(unix.SYS_EXECVE, unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_USER_NOTIF), false, ListenerTaken)
 		a.Exit(0)
 	}), 0)
 	gone := errors.New("the agent is gone")
@@ -163,6 +164,52 @@ func TestListenerRefused(t *testing.T) {
 	if f := follow(t, c).failure(t); f.Errno != unix.ECANCELED {
 		t.Errorf("%v", f)
 	}
+}
+
+// TestListenerSent: behind a filter that leaves it one call, a child sends its listener;
+// without that call it fails, and says why.
+func TestListenerSent(t *testing.T) {
+	sends := func(answer uint32) *Child {
+		return launch(t, assemble(t, func(a *Assembler) {
+			noNewPrivileges(a)
+			a.Call(Discard, unix.SYS_PRCTL, Const(unix.PR_SET_DUMPABLE), Const(0), Const(0), Const(0), Const(0))
+			a.Filter(Discard, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, filterOf(unix.SYS_SENDMSG, answer, unix.SECCOMP_RET_USER_NOTIF), false, ListenerToParent)
+			a.Call(Discard, unix.SYS_EXECVE, a.String("/no/such"), Const(0), Const(0))
+		}), 0)
+	}
+	t.Run("sent", func(t *testing.T) {
+		c := sends(unix.SECCOMP_RET_ALLOW)
+		var name string
+		seen := make(chan map[int32]bool, 1)
+		err := c.Listener().Take(-1, func(fd int) (err error) {
+			if name, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err != nil {
+				return err
+			}
+			own, err := unix.Dup(fd)
+			if err == nil {
+				go func() { seen <- agent(own) }()
+			}
+			return err
+		})
+		if err != nil || name != "anon_inode:seccomp notify" {
+			t.Fatalf("%q, %v", name, err)
+		}
+		if f := follow(t, c).failure(t); f.Errno != unix.ENOENT {
+			t.Errorf("%v", f)
+		}
+		if calls := <-seen; !calls[unix.SYS_EXECVE] || calls[unix.SYS_SENDMSG] {
+			t.Errorf("the agent was asked about %v", calls)
+		}
+	})
+	t.Run("forbidden", func(t *testing.T) {
+		c := sends(errnoAnswer)
+		if err := c.Listener().Take(c.Pidfd, func(int) error { return nil }); err != os.ErrProcessDone {
+			t.Errorf("%v", err)
+		}
+		if f := follow(t, c).failure(t); f.Errno != unix.EPERM || SyscallName(f.Nr) != "seccomp" {
+			t.Errorf("%v", f)
+		}
+	})
 }
 
 // TestListenerOfDead: a child that ends before its filter is not waited for.

@@ -26,7 +26,7 @@ const (
 	opFork                      // go on in a child with CLONE_PARENT, in cgroup args[1]; publish its pid in slot args[0]
 	opFail                      // fail with errno args[0]
 	opCloseOthers               // close all descriptors from args[0] up but args[1], the shared memory's, and unless args[2] the sync socket
-	opFilter                    // install the seccomp filter args[1] with flags args[0], see [Assembler.Filter]; args[2]: it has a listener; args[3]: exit_group is forbidden
+	opFilter                    // install the seccomp filter args[1] with flags args[0], see [Assembler.Filter]; args[2]: it has a listener; args[3]: exit_group is forbidden; args[4]: the socket to send the listener over
 	opExit                      // exit with status args[0]
 )
 

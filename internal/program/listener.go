@@ -21,6 +21,8 @@ const (
 type listener struct {
 	state uint32
 	fd    uint32 // the child's number
+	sent  uint32 // 1: it came over the socket
+	_     uint32
 }
 
 // Listener hands over the descriptor by which the calls that a filter does not decide
@@ -29,8 +31,25 @@ type Listener struct {
 	// Stop, if set, is asked now and then: an error ends the waiting.
 	Stop func() error
 
-	rep *report
+	rep  *report
+	conn int // the socket over which a child that hides sends it
 }
+
+// How a listener gets out of the child, for [Assembler.Filter]. Any other operand is the
+// socket that it is sent over, of which the other side has the other end.
+var (
+	// ListenerTaken leaves it to the other side (pidfd_getfd(2)), which takes the right to
+	// trace the child.
+	ListenerTaken = Const(uintptr(listenerByOther))
+	// ListenerToParent sends it over the socket of the sync points.
+	ListenerToParent = Const(uintptr(listenerToParent))
+)
+
+// Operands that are no descriptors.
+const (
+	listenerByOther  = noDescriptor
+	listenerToParent = noDescriptor - 1
+)
 
 // listenerPoll is how often the other side looks for the child's listener. It comes
 // some ten microseconds after the sync point in front of the filter.
@@ -67,6 +86,9 @@ func (l *Listener) Take(pidfd int, give func(fd int) error) error {
 }
 
 func (l *Listener) give(pidfd int, give func(fd int) error) error {
+	if l.rep.listener.sent != 0 {
+		return l.receive(give)
+	}
 	number := l.rep.listener.fd
 	if number > 1<<20 {
 		return errors.New("the container's first process has no listener")
@@ -74,6 +96,22 @@ func (l *Listener) give(pidfd int, give func(fd int) error) error {
 	fd, err := unix.PidfdGetfd(pidfd, int(number), 0)
 	if err != nil {
 		return os.NewSyscallError("pidfd_getfd", err)
+	}
+	defer unix.Close(fd)
+	return give(fd)
+}
+
+// receive is give for a listener that the child has sent.
+func (l *Listener) receive(give func(fd int) error) error {
+	var token [1]byte
+	oob := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(l.conn, token[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("recvmsg", err)
+	}
+	fd, err := onlyRight(oob[:n])
+	if err != nil {
+		return err
 	}
 	defer unix.Close(fd)
 	return give(fd)

@@ -83,7 +83,7 @@ func mapReport(fd int) (*report, error) {
 }
 
 // Listener is that of the Program's filter.
-func (p *Peer) Listener() *Listener { return &Listener{rep: p.rep} }
+func (p *Peer) Listener() *Listener { return &Listener{rep: p.rep, conn: p.conn} }
 
 // Wait waits for the Program's end: an execve closes its end of the connection. A
 // failure has the call and its note but neither step nor index.

@@ -199,7 +199,7 @@ func (c *Child) Scratch() []byte {
 }
 
 // Listener is that of the child's filter.
-func (c *Child) Listener() *Listener { return &Listener{rep: c.rep} }
+func (c *Child) Listener() *Listener { return &Listener{rep: c.rep, conn: c.sync} }
 
 // Kill ends the child at once.
 func (c *Child) Kill() error {

@@ -38,6 +38,24 @@ own_root() {
 	is "$(ls "$T/xdg/oci-mini")" ''
 }
 
+@test "rootless: tmpcopyup in a container that joins a pid namespace" {
+	own_root
+	args sleep 100
+	user_ok run --detach --bundle "$BUNDLE" "$ID"
+	mkdir "$BUNDLE/rootfs/one" "$BUNDLE/rootfs/two"
+	echo 1 >"$BUNDLE/rootfs/one/file"
+	echo 2 >"$BUNDLE/rootfs/two/file"
+	chown -R 2001:2001 "$BUNDLE/rootfs"/{one,two}
+	mount_add /one tmpfs tmpfs tmpcopyup
+	mount_add /none tmpfs tmpfs tmpcopyup
+	mount_add /two tmpfs tmpfs tmpcopyup
+	joins_first
+	args sh -c 'cat /one/file /two/file; ls /none; stat -fc %T /one /none /two; cat /proc/1/comm'
+	user_ok run --bundle "$BUNDLE" "$ID.b"
+	is "$OUT" $'1\n2\ntmpfs\ntmpfs\ntmpfs\nsleep'
+	user_ok delete --force "$ID"
+}
+
 @test "rootless: --overlay, thrown away and kept" {
 	own_root
 	mkdir "$BUNDLE/rootfs/opt" "$BUNDLE/rootfs/opt/sub"
@@ -112,6 +130,142 @@ own_root() {
 	user_rt exec "$ID" mkdir /tmp/x
 	has "$ERR" 'No space left on device'
 	user_ok delete --force "$ID"
+}
+
+# listeners_kept: an agent of the user's at $T/xdg/kept.sock that keeps all listeners,
+# decides nothing, and appends a line to $T/xdg/kept for each.
+listeners_kept() {
+	cat >"$T/xdg/keep.py" <<-'PYTHON'
+		import array, fcntl, os, socket, sys
+		listener = socket.socket(socket.AF_UNIX)
+		listener.bind(sys.argv[1] + "/kept.sock")
+		listener.listen(64)
+		while True:
+		    conn, _ = listener.accept()
+		    data, control, _, _ = conn.recvmsg(65536, socket.CMSG_SPACE(64))
+		    fds = array.array("i")
+		    for level, kind, payload in control:
+		        fds.frombytes(payload[:len(payload) - len(payload) % 4])
+		    os.set_inheritable(fds[-1], False)
+		    with open(sys.argv[1] + "/kept", "a") as f:
+		        f.write(os.readlink("/proc/self/fd/%d" % fds[-1]) + "\n")
+		    conn.close()
+	PYTHON
+	background as_user sh -c 'echo $$ >"$1/keep.pid"; exec python3 "$1/keep.py" "$1"' sh "$T/xdg"
+	wait_for test -S "$T/xdg/kept.sock"
+	STARTED+=("$(<"$T/xdg/keep.pid")")
+}
+
+# watched_container: one whose first process looks at all others in its pid namespace,
+# without a pause, and makes a file /seen/WHAT of what it has seen:
+# hidden: a process that may not be looked into; control: one with CONTROL in its
+# environment; environment: one with that of the runtime's caller; listener: a listener
+watched_container() {
+	own_root
+	mkdir "$BUNDLE/rootfs/seen" "$BUNDLE/rootfs/usr" "$BUNDLE/rootfs/lib" "$BUNDLE/rootfs/lib64" 2>/dev/null || :
+	chown 2001:2001 "$BUNDLE/rootfs"/{seen,usr,lib,lib64}
+	cat >"$BUNDLE/rootfs/watch.py" <<-'PYTHON'
+		import os
+		def saw(what):
+		    if not os.path.exists("/seen/" + what):
+		        open("/seen/" + what, "w").close()
+		saw("started")
+		own = str(os.getpid())
+		while True:
+		    for pid in os.listdir("/proc"):
+		        if not pid.isdigit() or pid == own:
+		            continue
+		        try:
+		            with open("/proc/%s/environ" % pid, "rb") as f:
+		                environment = f.read()
+		        except PermissionError:
+		            saw("hidden")
+		            environment = b""
+		        except OSError:
+		            environment = b""
+		        if b"CALLERS_OWN" in environment:
+		            saw("environment")
+		        if b"CONTROL" in environment:
+		            saw("control")
+		        try:
+		            for fd in os.listdir("/proc/%s/fd" % pid):
+		                if "seccomp" in os.readlink("/proc/%s/fd/%s" % (pid, fd)):
+		                    saw("listener")
+		        except OSError:
+		            pass
+	PYTHON
+	local dir
+	for dir in /usr /lib /lib64; do
+		[[ ! -d $dir ]] || mount_add "$dir" none "$(readlink -f "$dir")" rbind ro
+	done
+	config '.process.noNewPrivileges = true
+		| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: $p, syscalls: [{names: ["swapon"], action: "SCMP_ACT_NOTIFY"}]}' --arg p "$T/xdg/kept.sock"
+	args /usr/bin/python3 /watch.py
+	USER_ENV=(CALLERS_OWN=secret)
+	user_ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_for test -e "$BUNDLE/rootfs/seen/started"
+	wait_for grep -q seccomp "$T/xdg/kept"
+}
+
+# only_harmless_seen: what the watcher has seen, once it has seen what everybody may see.
+only_harmless_seen() {
+	user_ok exec --env CONTROL=1 "$ID" sh -c 'while ! test -e /seen/control; do sleep 0.01; done'
+	is "$(ls "$BUNDLE/rootfs/seen")" $'control\nhidden\nstarted' 'what the container saw'
+}
+
+# joins_first JQ: the config of a container in the user and pid namespaces of $ID.
+joins_first() {
+	user_ok state "$ID"
+	config 'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(if .type == "user" or .type == "pid" then .path = $p + .type else . end)' \
+		--arg p "/proc/$(jq .pid <<<"$OUT")/ns/"
+}
+
+@test "rootless: an exec under a filter with a listener shows the container neither that nor the caller's environment" {
+	listeners_kept
+	watched_container
+	for _ in {1..25}; do
+		user_ok exec "$ID" true
+	done
+	only_harmless_seen
+	is "$(sort "$T/xdg/kept" | uniq -c | tr -s ' ')" ' 27 anon_inode:seccomp notify'
+	user_ok delete --force "$ID"
+}
+
+@test "rootless: a container that joins a pid namespace by path shows it neither its listener nor the caller's environment" {
+	listeners_kept
+	watched_container
+	joins_first
+	args true
+	for _ in {1..15}; do
+		user_ok run --bundle "$BUNDLE" "$ID.b"
+		user_ok create --bundle "$BUNDLE" "$ID.b"
+		user_ok start "$ID.b"
+		user_ok delete --force "$ID.b"
+	done
+	only_harmless_seen
+	is "$(sort "$T/xdg/kept" | uniq -c | tr -s ' ')" ' 32 anon_inode:seccomp notify'
+	user_ok delete --force "$ID"
+}
+
+@test "rootless: a profile that keeps a process from sending its listener is refused where it has to" {
+	listeners_kept
+	local rule why='without privileges, a process that goes into a pid namespace with others in it sends the filter'"'"'s listener by this call, behind the filter: allow it, or run the container as root'
+	for rule in '{names: ["swapon"], action: "SCMP_ACT_NOTIFY"}, {names: ["sendmsg"], action: "SCMP_ACT_ERRNO"}' \
+		'{names: ["sendmsg"], action: "SCMP_ACT_NOTIFY"}' \
+		'{names: ["swapon"], action: "SCMP_ACT_NOTIFY"}, {names: ["sendmsg"], action: "SCMP_ACT_ERRNO", args: [{index: 0, value: 9, op: "SCMP_CMP_EQ"}]}'; do
+		reset_config
+		config ".linux.seccomp = {defaultAction: \"SCMP_ACT_ALLOW\", listenerPath: \$p, syscalls: [$rule]}" --arg p "$T/xdg/kept.sock"
+		args sleep 100
+		user_ok run --detach --bundle "$BUNDLE" "$ID" # nobody else is in its pid namespace
+		user_rt exec "$ID" true
+		is "$STATUS" 255
+		like "$ERR" "/linux/seccomp/syscalls/[01]: (SCMP_ACT_[A-Z]+ for sendmsg|judges sendmsg by its arguments): $why"
+		joins_first
+		user_refused "$why" run --bundle "$BUNDLE" "$ID.b"
+		user_refused "$why" create --bundle "$BUNDLE" "$ID.b"
+		user_ok delete --force "$ID"
+	done
+	is "$(wc -l <"$T/xdg/kept")" 3 'listeners'
 }
 
 only_amd64() {
