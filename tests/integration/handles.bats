@@ -40,6 +40,7 @@ load helpers
 }
 
 @test "a device of the host's in a user namespace that maps its owner is no handle on its mode, owner or times" {
+	own_users
 	before=$(stat -c '%a %u:%g %y' /dev/full)
 	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
 	caps CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
