@@ -89,6 +89,20 @@ func message(err error) string {
 	return text
 }
 
+// confinedHint is advice where the runtime's own AppArmor profile may stand in the way, or
+// "". It goes before what is true of who is not confined.
+func confinedHint(text string, errno unix.Errno) string {
+	if errno != unix.EACCES && errno != unix.EPERM || !strings.Contains(text, "/proc/") {
+		return ""
+	}
+	profile := ownProfile()
+	if profile == "" {
+		return ""
+	}
+	return "the runtime itself is confined by the AppArmor profile " + profile +
+		", which may take a file below /proc for one of another name: nested containers need a profile that allows it"
+}
+
 // hint is advice for failures whose errno alone misleads, or "".
 func hint(err error) string {
 	var errno unix.Errno
@@ -104,6 +118,9 @@ func hint(err error) string {
 	nr := ^uintptr(0)
 	if errors.As(err, &failure) {
 		nr = failure.Nr
+	}
+	if advice := confinedHint(text, errno); advice != "" {
+		return advice
 	}
 	if step != nil {
 		if advice := attributeHint(&step.step, errno); advice != "" {
@@ -167,9 +184,6 @@ func hint(err error) string {
 		return "apparmor_parser -r FILE loads a profile; aa-status lists those that are loaded"
 	case field == "/process/selinuxLabel" && errno == unix.EINVAL, refusesContext(text):
 		return "the loaded policy does not know this context (seinfo lists users, roles and types)"
-	case (errno == unix.EACCES || errno == unix.EPERM) && strings.Contains(text, "/proc/") && ownProfile() != "":
-		return "the runtime itself is confined by the AppArmor profile " + ownProfile() +
-			", which may take a file below /proc for one of another name: nested containers need a profile that allows it"
 	case nr == unix.SYS_KEYCTL && errno == unix.EDQUOT:
 		return "a user's session keyrings count against /proc/sys/kernel/keys/maxkeys; --no-new-keyring makes none"
 	case nr == unix.SYS_CAPSET && errno == unix.EPERM:
