@@ -82,15 +82,11 @@ func receiveFd(socket int, what string) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("recvmsg", err)
 	}
-	messages, err := unix.ParseSocketControlMessage(control[:n])
-	if err != nil || len(messages) != 1 {
+	fd, err := program.OnlyRight(control[:n])
+	if err != nil {
 		return -1, fmt.Errorf("%s did not come along: %w", what, unix.EBADMSG)
 	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return -1, fmt.Errorf("%s did not come along: %w", what, unix.EBADMSG)
-	}
-	return fds[0], nil
+	return fd, nil
 }
 
 // console makes the pty. It comes from the container's own devpts, and its slave

@@ -12,6 +12,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/rawfile"
+	"github.com/oci-mini/oci-mini/spec"
 )
 
 // execPlan is the birth of another process in a container: the surroundings are
@@ -101,18 +102,8 @@ func (b *birth) openContainerRoot() plan.Step {
 // staysBelow refuses a path of exec --cgroup that leads out of the container's cgroup: to
 // stop there, as at the root of a file system, would put the process where nobody asked.
 func staysBelow(sub string) error {
-	depth := 0
-	for name := range strings.SplitSeq(sub, "/") {
-		switch name {
-		case "", ".":
-		case "..":
-			depth--
-		default:
-			depth++
-		}
-		if depth < 0 {
-			return fmt.Errorf("--cgroup %s: leads out of the container's cgroup", sub)
-		}
+	if spec.LeadsOut(sub) {
+		return fmt.Errorf("--cgroup %s: leads out of the container's cgroup", sub)
 	}
 	return nil
 }

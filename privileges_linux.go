@@ -13,6 +13,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/capability"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/userns"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -141,7 +142,7 @@ func (b *birth) privileges() []plan.Step {
 			if b.traceable() {
 				show(a)
 			} else {
-				hide(a) // fs.suid_dumpable may have said otherwise
+				userns.Hide(a) // fs.suid_dumpable may have said otherwise
 			}
 		})
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/userns"
 )
 
 // allErrnosOfLookup are the answers to "is there such a program?" that mean no,
@@ -74,7 +75,7 @@ func (b *birth) hide() []plan.Step {
 		By: plan.Init, Words: "forbid being traced",
 		Reason:   "until its execve it has the runtime's memory and the host's descriptors, and others may be there or come",
 		Shell:    b.remark("a shell cannot (prctl PR_SET_DUMPABLE)"),
-		Assemble: hide,
+		Assemble: userns.Hide,
 	}}
 }
 

@@ -155,7 +155,7 @@ func (b *birth) becomeRoot() []plan.Step {
 func (b *birth) traceable() bool { return !b.host.mounts && b.opt.pid == 0 && !b.entersPids() }
 
 // takeRoot takes id 0 of the user namespace that the process is in. It stays hidden, or
-// within the runtime's reach, as it was; see hide.
+// within the runtime's reach, as it was; see [userns.Hide].
 func (b *birth) takeRoot(a *program.Assembler) {
 	if b.joinsUsers() {
 		b.userEntry().Root(a)
@@ -165,13 +165,6 @@ func (b *birth) takeRoot(a *program.Assembler) {
 	if b.traceable() {
 		show(a)
 	}
-}
-
-// hide makes the process traceable for nobody but who has the rights over the runtime's
-// own user namespace, until its execve.
-func hide(a *program.Assembler) {
-	zero := program.Const(0)
-	a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
 }
 
 // show makes the process traceable for those who have the rights, as an execve would.

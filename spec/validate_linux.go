@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -145,21 +146,14 @@ func overlap(a, b, sizeA, sizeB uint32) bool {
 // the systemd manager: it may go up, but not out.
 func (c *checker) cgroupsPath(at pointer, value string) {
 	c.text(at, value)
-	depth := 0
-	for name := range strings.SplitSeq(value, "/") {
-		switch name {
-		case "", ".":
-		case "..":
-			depth--
-		default:
-			depth++
-		}
-		if depth < 0 {
-			c.bad(at, "must not lead out of the cgroup mount, is %q", value)
-			return
-		}
+	if LeadsOut(value) {
+		c.bad(at, "must not lead out of the cgroup mount, is %q", value)
 	}
 }
+
+// LeadsOut says whether a path, taken as one below some directory, goes above that on its
+// way, as a/../../b does. A slash in front means the directory.
+func LeadsOut(path string) bool { return !filepath.IsLocal("./" + path) }
 
 func (c *checker) namespaces(list pointer, all []specs.LinuxNamespace) {
 	for i := range all {

@@ -370,3 +370,15 @@ func TestValidateSeccomp(t *testing.T) {
 			`/linux/seccomp/syscalls/3/args/0/op: must be one of SCMP_CMP_NE, SCMP_CMP_LT, SCMP_CMP_LE, SCMP_CMP_EQ, SCMP_CMP_GE, SCMP_CMP_GT, SCMP_CMP_MASKED_EQ, is "EQ"`}},
 	})
 }
+
+func TestLeadsOut(t *testing.T) {
+	for path, want := range map[string]bool{
+		"": false, "/": false, ".": false, "a/b": false, "/a/../b": false, "a/..": false, "a//./b/../..": false,
+		"..": true, "/..": true, "../a": true, "a/../..": true, "a/../../b/c": true, "./../a": true, "//a/.././..": true,
+		"...": false, "..a": false, "a/..b": false,
+	} {
+		if got := LeadsOut(path); got != want {
+			t.Errorf("LeadsOut(%q) = %v, want %v", path, got, want)
+		}
+	}
+}

@@ -29,13 +29,7 @@ func (d Dirs) Adopt(pid int, need, like []string) (_ *Cgroup, err error) {
 			return nil, fmt.Errorf("the manager made no such cgroup: %w", err)
 		}
 		c.dirs = append(c.dirs, o)
-		switch {
-		case dir.Hierarchy.Unified:
-			err = o.enable(need, like)
-		case dir.Hierarchy.has("cpuset"):
-			_, err = fillCpuset(dir.Hierarchy.Dir, dir.Path)
-		}
-		if err != nil {
+		if err := o.equip(need, like); err != nil {
 			return nil, err
 		}
 		pids, err := o.pids(false)

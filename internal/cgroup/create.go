@@ -48,12 +48,7 @@ func (d Dirs) Create(need, like []string) (_ *Cgroup, err error) {
 			return nil, err
 		}
 		c.dirs = append(c.dirs, o)
-		switch {
-		case dir.Hierarchy.Unified:
-			err = o.enable(need, like)
-		case dir.Hierarchy.has("cpuset"):
-			_, err = fillCpuset(dir.Hierarchy.Dir, dir.Path)
-		}
+		err = o.equip(need, like)
 		if err == nil && !made {
 			err = o.mustBeEmpty()
 		}
@@ -105,6 +100,19 @@ func (c *Cgroup) Undo() error {
 	}
 	c.made = nil
 	return errors.Join(errs...)
+}
+
+// equip makes the directory fit for processes: with the controllers that are needed, or
+// with the cpus and memory nodes of a version 1 cpuset.
+func (d *openDir) equip(need, like []string) error {
+	switch {
+	case d.Hierarchy.Unified:
+		return d.enable(need, like)
+	case d.Hierarchy.has("cpuset"):
+		_, err := fillCpuset(d.Hierarchy.Dir, d.Path)
+		return err
+	}
+	return nil
 }
 
 // enable turns on controllers for the directory, from the root downwards: a

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/userns"
 )
 
 // pidSlot is where the program publishes the pid of its fork.
@@ -66,7 +67,7 @@ func (n *Namespaces) join(a *program.Assembler) {
 	}
 	// Before the first namespace: from then on, others may look at this process.
 	// execve(2) sets it back.
-	a.Call(program.Discard, unix.SYS_PRCTL, c(unix.PR_SET_DUMPABLE), c(0), c(0), c(0), c(0)).Note("PR_SET_DUMPABLE")
+	userns.Hide(a)
 	setns := func() { a.Call(program.Discard, unix.SYS_SETNS, c(n.Pidfd), program.Const(n.Flags)) }
 	switch {
 	case n.Flags&unix.CLONE_NEWUSER != 0:

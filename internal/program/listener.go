@@ -109,7 +109,7 @@ func (l *Listener) receive(give func(fd int) error) error {
 	if err != nil {
 		return os.NewSyscallError("recvmsg", err)
 	}
-	fd, err := onlyRight(oob[:n])
+	fd, err := OnlyRight(oob[:n])
 	if err != nil {
 		return err
 	}

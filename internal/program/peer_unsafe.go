@@ -40,7 +40,7 @@ func Meet(conn int) (*Peer, error) {
 	case n == 0:
 		return nil, io.ErrUnexpectedEOF
 	}
-	fd, err := onlyRight(oob[:oobn])
+	fd, err := OnlyRight(oob[:oobn])
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +52,9 @@ func Meet(conn int) (*Peer, error) {
 	return &Peer{rep, conn}, nil
 }
 
-// onlyRight is the descriptor of a message that carries one.
-func onlyRight(oob []byte) (int, error) {
+// OnlyRight is the descriptor of a message that carries one, by its control data (unix(7),
+// SCM_RIGHTS). Another number of them is an error.
+func OnlyRight(oob []byte) (int, error) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(messages) != 1 {
 		return -1, errors.New("the container's first process sent no descriptor")

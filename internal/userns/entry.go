@@ -69,5 +69,12 @@ func becomeRoot(a *program.Assembler) {
 	zero := program.Const(0)
 	a.Call(program.Discard, unix.SYS_SETRESGID, zero, zero, zero).Note("0").Tolerate(unix.EINVAL)
 	a.Call(program.Discard, unix.SYS_SETRESUID, zero, zero, zero).Note("0").Tolerate(unix.EINVAL)
+	Hide(a)
+}
+
+// Hide makes the process traceable for nobody but who has the rights over the runtime's own
+// user namespace, until its execve (prctl(2), PR_SET_DUMPABLE).
+func Hide(a *program.Assembler) {
+	zero := program.Const(0)
 	a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_DUMPABLE), zero, zero, zero, zero).Note("PR_SET_DUMPABLE")
 }
