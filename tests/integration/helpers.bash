@@ -361,7 +361,17 @@ leaf() {
 # picture: everything on the host that a container could leave something in. It is
 # taken twice for every test, so it asks few programs.
 picture() {
-	local mounts flags fd pid cgroups=(-path "*$MARK*")
+	local pid
+	places
+	find_marked
+	for pid in "${MARKED[@]}"; do
+		echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+	done
+}
+
+# places: the picture without processes.
+places() {
+	local mounts flags fd cgroups=(-path "*$MARK*")
 	mapfile -t mounts </proc/self/mountinfo
 	printf 'mount %s\n' "${mounts[@]}"
 	if [[ ! ${OCI_TEST_SHARED_HOST:-} ]]; then
@@ -377,19 +387,23 @@ picture() {
 	for fd in {3..9}; do
 		[[ ! -e /proc/$BASHPID/fd/$fd ]] || echo "fd $fd"
 	done
-	while read -r pid; do
-		echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
-	done < <(marked)
 }
 
 # marked: pids of processes that this test's runtime or containers started.
 marked() {
-	local pids pid
-	pids=$(grep -lsz "OCI_TEST_MARK=$MARK" /proc/[0-9]*/environ) || true
-	for pid in $pids; do
-		pid=${pid#/proc/}
+	find_marked
+	((${#MARKED[@]} == 0)) || printf '%s\n' "${MARKED[@]}"
+}
+
+# find_marked: the same in MARKED.
+find_marked() {
+	local files file pid
+	mapfile -t files < <(exec grep -lsz "OCI_TEST_MARK=$MARK" /proc/[0-9]*/environ)
+	MARKED=()
+	for file in "${files[@]}"; do
+		pid=${file#/proc/}
 		pid=${pid%/environ}
-		gone "$pid" || echo "$pid"
+		gone "$pid" || MARKED+=("$pid")
 	done
 }
 
@@ -455,6 +469,10 @@ make_shared() {
 }
 
 setup() {
+	# bats runs a function before every command, to know the line of a failure: half of the
+	# time of a short test. Here it looks at the commands of the test's own file alone.
+	# shellcheck disable=SC2016 # for the trap
+	trap '[[ $BASH_SOURCE != "$BATS_TEST_SOURCE" ]] || bats_debug_trap "$BASH_SOURCE"' DEBUG
 	! declare -F needs >/dev/null || needs
 	make_shared
 	MARK=t$$n$BATS_TEST_NUMBER
@@ -474,7 +492,8 @@ setup() {
 	STARTED=()
 	mkdir -p "$ROOT" "$BUNDLE"
 	new_bundle "$BUNDLE"
-	picture >"$T.before"
+	# No process has this mark yet.
+	places >"$T.before"
 }
 
 # background COMMAND...: starts it marked, remembers it; its pid is in PID.
@@ -510,7 +529,8 @@ teardown() {
 	same_picture || bad=1
 	if ((bad)); then
 		# What a script of explain left when its time was over need not have the mark.
-		for pid in $(marked) $(find /sys/fs/cgroup -path "*$MARK*" -name cgroup.procs -exec cat {} + 2>/dev/null); do
+		find_marked
+		for pid in "${MARKED[@]}" $(find /sys/fs/cgroup -path "*$MARK*" -name cgroup.procs -exec cat {} + 2>/dev/null); do
 			kill -9 "$pid" 2>/dev/null || true
 		done
 		sleep 0.2
@@ -518,5 +538,6 @@ teardown() {
 	fi
 	slurp left /proc/self/mountinfo
 	[[ $left == *" $T"* ]] || rm -rf --one-file-system "$T" "$T.before" "$T.after"
+	((bad)) || trap - DEBUG # it has nothing to look at any more
 	return $bad
 }

@@ -21,8 +21,8 @@ as_user() {
 user_rt() {
 	STATUS=0
 	as_user timeout --foreground -k 2 $((30 * PATIENCE)) "$RUNTIME" "$@" </dev/null >"$T/out" 2>"$T/err" 3>&- || STATUS=$?
-	OUT=$(tr -d '\0' <"$T/out")
-	ERR=$(<"$T/err")
+	slurp OUT "$T/out"
+	slurp ERR "$T/err"
 }
 
 user_ok() {
