@@ -6,8 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
 

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
 

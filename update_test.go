@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
 
@@ -91,9 +92,8 @@ func TestResourceFlagsAreComplete(t *testing.T) {
 	}
 	defined := map[string]bool{}
 	for _, f := range updateCommand.Flags {
-		defined[f.Names()[0]] = true
+		defined[f.(*cli.StringFlag).Name] = true
 	}
-	delete(defined, "help")
 	if !reflect.DeepEqual(read, defined) {
 		t.Errorf("read %v\ndefined %v", read, defined)
 	}
