@@ -146,7 +146,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 
 // plan is the order of a container's birth.
 func (b *birth) plan() *plan.Plan {
-	p := &plan.Plan{Caller: b.shellCaller()}
+	p := &plan.Plan{Caller: b.shellCaller(), Steps: make([]plan.Step, 0, 96)}
 
 	// The runtime opens and makes what only it can.
 	p.Add(b.reachAgent()...)

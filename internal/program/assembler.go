@@ -42,10 +42,16 @@ type fixup struct {
 	label Label
 }
 
+// usual is room for the instructions of a usual container: growing would touch twice the
+// memory, and what is not used is never touched.
+const usual = 1024
+
 // NewAssembler returns an empty Program's assembler.
 func NewAssembler() *Assembler {
 	a := &Assembler{
-		origin:  make([]Origin, 0, 512),
+		origin:  make([]Origin, 0, usual),
+		labels:  make([]int, 0, usual/2),
+		fixups:  make([]fixup, 0, usual/2),
 		strings: make(map[string]Arg, 128),
 	}
 	a.mem, a.err = newWorkspace()

@@ -24,20 +24,21 @@ func Read(path string) ([]byte, error) {
 }
 
 // ReadFd returns what is left to be read of an open file. The error is an errno.
+//
+// Most files read here are a line or two: they come through the stack, so that each takes
+// no more memory than it has content.
 func ReadFd(fd int) ([]byte, error) {
-	data := make([]byte, 0, 4096)
+	var buf [4096]byte
+	data := []byte{}
 	for {
-		n, err := retry(func() (int, error) { return unix.Read(fd, data[len(data):cap(data)]) })
+		n, err := retry(func() (int, error) { return unix.Read(fd, buf[:]) })
 		if err != nil {
 			return nil, err
 		}
 		if n == 0 {
 			return data, nil
 		}
-		data = data[:len(data)+n]
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
-		}
+		data = append(data, buf[:n]...)
 	}
 }
 

@@ -84,8 +84,11 @@ type Record struct {
 // parse reads the state.json of the container called id.
 func parse(data []byte, id string) (*Record, error) {
 	rec := new(Record)
-	if err := json.Unmarshal(data, rec); err != nil {
-		return nil, err
+	if !rec.read(string(data)) {
+		*rec = Record{}
+		if err := json.Unmarshal(data, rec); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case rec.Version > Version:

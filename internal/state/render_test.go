@@ -68,6 +68,7 @@ func TestRender(t *testing.T) {
 		if got[len(got)-1] != '\n' {
 			t.Error("no newline at the end")
 		}
+		readsAs(t, string(got))
 	}
 	check(Record{})
 	for _, text := range []string{"", "plain", "\"quoted\\\" <&> \x00\x1f\x7f\n\t", "é世界\U0001F600\u2028", "broken \xff\xc3 utf-8"} {
@@ -76,6 +77,54 @@ func TestRender(t *testing.T) {
 		fill(reflect.ValueOf(&rec).Elem(), &n, text)
 		check(rec)
 	}
+}
+
+// readsAs holds read, if it takes a text, to package json's reading of it.
+func readsAs(t *testing.T, text string) (taken bool) {
+	t.Helper()
+	var got, want Record
+	if !got.read(text) {
+		return false
+	}
+	if err := json.Unmarshal([]byte(text), &want); err != nil {
+		t.Fatalf("%v in what was taken:\n%s", err, text)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n%s\nis read as\n%+v\nwant\n%+v", text, got, want)
+	}
+	return true
+}
+
+// TestRead: what a runtime writes in practice is taken, with every field and with few.
+func TestRead(t *testing.T) {
+	var full Record
+	n := 0
+	fill(reflect.ValueOf(&full).Elem(), &n, "plain <&>")
+	full.Creator.Pid, full.Init.Pid = 1, 1<<22 // a pid is no negative number
+	for _, rec := range []Record{{}, full} {
+		text := string(rec.render())
+		if !readsAs(t, text) {
+			t.Errorf("not taken:\n%s", text)
+		}
+		for _, other := range []string{text + " ", strings.TrimSuffix(text, "\n"), strings.Replace(text, ":", ": ", 1),
+			strings.Replace(text, "false", "null", 1) + "x", strings.Replace(text, `"id"`, `"Id"`, 1), ""} {
+			if readsAs(t, other) {
+				t.Errorf("taken:\n%s", other)
+			}
+		}
+	}
+}
+
+// FuzzRead holds read to package json for texts that are nearly as render has them.
+func FuzzRead(f *testing.F) {
+	var full Record
+	n := 0
+	fill(reflect.ValueOf(&full).Elem(), &n, "x")
+	full.Creator.Pid, full.Init.Pid = 1, 2
+	for _, rec := range []Record{{}, full} {
+		f.Add(string(rec.render()))
+	}
+	f.Fuzz(func(t *testing.T, text string) { readsAs(t, text) })
 }
 
 // FuzzQuoted holds the strings to package json's reading of them.
