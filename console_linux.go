@@ -104,7 +104,7 @@ func (b *birth) console(first bool) []plan.Step {
 	if first {
 		words += " and bind it on /dev/console"
 	}
-	return []plan.Step{{
+	steps := []plan.Step{{
 		Field: "/process/terminal", By: plan.Init, Words: words,
 		Shell: b.remark("a shell cannot: the caller's terminal is used"),
 		Assemble: func(a *program.Assembler) {
@@ -129,6 +129,11 @@ func (b *birth) console(first bool) []plan.Step {
 				closeFd(a, tree, at)
 			}
 			b.sendMaster(a, master)
+			if first && b.mountsByPath() >= 0 {
+				// For streamsOfConsole, under a number that is free again.
+				a.Call(program.Discard, unix.SYS_DUP3, b.slave.Arg(), program.Const(b.consoleSockets[0]), program.Const(unix.O_CLOEXEC)).Note("pty")
+				closeFd(a, b.slave, master)
+			}
 		},
 	}, {
 		Field: "/process/terminal", By: plan.Runtime, Words: "take the pty's master",
@@ -144,17 +149,30 @@ func (b *birth) console(first bool) []plan.Step {
 			}
 			return nil, b.sendConsole()
 		},
-	}, {
-		Field: "/process/terminal", By: plan.Init, Words: "make the pty the controlling terminal and the standard streams",
-		Shell: b.remark("the caller's streams are kept"),
-		Assemble: func(a *program.Assembler) {
-			a.Call(program.Discard, unix.SYS_IOCTL, b.slave.Arg(), program.Const(unix.TIOCSCTTY), program.Const(0)).Note("TIOCSCTTY")
-			for fd := range 3 {
-				a.Call(program.Discard, unix.SYS_DUP3, b.slave.Arg(), program.Const(fd), program.Const(0)).Note("standard stream")
-			}
-			closeFd(a, b.slave, master)
-		},
 	}}
+	if first && b.mountsByPath() >= 0 {
+		return steps // see streamsOfConsole
+	}
+	return append(steps, b.takeTerminal(func(a *program.Assembler) {
+		useTerminal(a, b.slave.Arg())
+		closeFd(a, b.slave, master)
+	}))
+}
+
+// takeTerminal is the step that makes the pty what the process reads and writes.
+func (b *birth) takeTerminal(assemble func(*program.Assembler)) plan.Step {
+	return plan.Step{
+		Field: "/process/terminal", By: plan.Init, Words: "make the pty the controlling terminal and the standard streams",
+		Shell: b.remark("the caller's streams are kept"), Assemble: assemble,
+	}
+}
+
+// useTerminal makes an open terminal the session's and the standard streams.
+func useTerminal(a *program.Assembler, slave program.Arg) {
+	a.Call(program.Discard, unix.SYS_IOCTL, slave, program.Const(unix.TIOCSCTTY), program.Const(0)).Note("TIOCSCTTY")
+	for fd := range 3 {
+		a.Call(program.Discard, unix.SYS_DUP3, slave, program.Const(fd), program.Const(0)).Note("standard stream")
+	}
 }
 
 // standardStreams hands the caller's streams to the container's user, so that

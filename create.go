@@ -302,7 +302,7 @@ func (b *birth) record() *state.Record {
 	rec := &state.Record{
 		ID: b.id, Bundle: b.bundle, Rootfs: b.rootfs, Created: time.Now().UTC(), Owner: uint32(b.host.euid),
 		OCIVersion: specs.Version, Annotations: b.spec.Annotations, Phase: state.Creating, HasProcess: b.spec.Process != nil,
-		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID), NoPivot: b.chroots(),
+		Terminal: b.hasTerminal(), OwnPids: b.ns.isNew(unix.CLONE_NEWPID), NoPivot: b.chroots() || b.mountsByPath() >= 0,
 		OldKeyring: b.opt.noNewKeyring, SeccompAgent: b.agent, NoHooks: b.spec.Hooks == nil,
 	}
 	if b.agent != "" {

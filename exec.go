@@ -356,9 +356,8 @@ func (b *birth) openContainer() (func() error, error) {
 	if !b.dir.Record.NoPivot {
 		return nil, nil
 	}
-	file := fmt.Sprintf("/proc/%d/root", b.dir.Record.Init.Pid)
-	if b.containerRoot, err = unix.Open(file, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, &os.PathError{Op: "open", Path: file, Err: err}
+	if b.containerRoot, err = openRootOf(process.ID(b.dir.Record.Init), b.dir.Record.RootMount); err != nil {
+		return nil, err
 	}
 	b.opened = append(b.opened, b.containerRoot)
 	return nil, nil

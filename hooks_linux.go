@@ -135,19 +135,22 @@ func (b *birth) runtimeHooks() []plan.Step {
 
 // containerHooks run in the container's namespaces, before its root is.
 func (b *birth) containerHooks() []plan.Step {
-	return b.hookSteps(hookCreateContainer, func() *hooks.Namespaces {
+	return b.hookSteps(hookCreateContainer, func() (*hooks.Namespaces, error) {
 		in := b.namespacesOfInit(b.child.Pidfd)
 		in.Clone = nil // a program of the host's: the container's limits are not its
-		return in
+		return in, nil
 	})
 }
 
 // startHooks run in the finished container, confined as its process will be.
 func (b *birth) startHooks() []plan.Step {
-	return b.hookSteps(hookStartContainer, func() *hooks.Namespaces {
+	return b.hookSteps(hookStartContainer, func() (_ *hooks.Namespaces, err error) {
 		in := b.namespacesOfInit(b.child.Pidfd)
 		in.Confine = b.confine
-		return in
+		if b.mountsByPath() >= 0 {
+			in.Root, err = b.rootOfInit()
+		}
+		return in, err
 	})
 }
 
@@ -160,15 +163,18 @@ func (b *birth) confine(a *program.Assembler) {
 }
 
 // hookSteps are the steps of the hooks of a kind, each at its place in the Plan.
-func (b *birth) hookSteps(kind hookKind, in func() *hooks.Namespaces) []plan.Step {
+func (b *birth) hookSteps(kind hookKind, in func() (*hooks.Namespaces, error)) []plan.Step {
 	var steps []plan.Step
 	for i, h := range hooksOf(b.spec, kind) {
 		steps = append(steps, plan.Step{
 			Field: fmt.Sprintf("/hooks/%s/%d", kind.name, i), By: plan.Runtime, Words: "run the hook " + h.Path, Name: kind.name,
-			Do: func() (func() error, error) {
+			Do: func() (_ func() error, err error) {
 				var where *hooks.Namespaces
 				if in != nil {
-					where = in()
+					if where, err = in(); err != nil {
+						return nil, err
+					}
+					defer where.Root.Close() // which may be nil
 				}
 				return nil, b.hookRun(where).one(kind, i)
 			},

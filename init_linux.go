@@ -77,7 +77,7 @@ type birth struct {
 	tmpfsSockets   [2]int // and those over which each tmpfs comes that is to be filled, see leavesTmpfs
 	agentFd        int    // connection to the agent
 	containerFd    int    // pidfd of the container that exec joins
-	containerRoot  int    // its root directory, if that is a chroot
+	containerRoot  int    // its root directory, if that is not its mount namespace's
 	cgroup         *cgroup.Cgroup
 	entered        *cgroup.Cgroup // below that, where the first process is; nil: in it
 	threadBack     func() error
@@ -129,6 +129,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 	if err := b.checkSubCgroup(); err != nil {
 		faults = append(faults, err)
 	}
+	faults = append(faults, b.checkJoinedMounts()...)
 	faults = append(faults, b.checkLabels()...)
 	faults = append(faults, b.compileFilter()...)
 	if b.ownUsers() {
@@ -203,6 +204,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.identity()...)
 	p.Add(b.sysctls()...)
 	p.Add(b.cover()...)
+	p.Add(b.joinMounts()...)
 
 	// Then it becomes the process of the config.
 	p.Add(b.processLabels()...)

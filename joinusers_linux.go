@@ -34,7 +34,7 @@ func (b *birth) joinEarly() []plan.Step {
 	b.early = make(map[int]program.Reg)
 	for _, kind := range spec.Namespaces {
 		for i, ns := range b.ns.list {
-			if ns.Type != kind.Type || ns.Path == "" || ns.Type == specs.UserNamespace {
+			if ns.Type != kind.Type || ns.Path == "" || ns.Type == specs.UserNamespace || ns.Type == specs.MountNamespace {
 				continue
 			}
 			steps = append(steps, plan.Step{
@@ -84,7 +84,7 @@ func (b *birth) enterUsers() []plan.Step {
 	var names []string
 	for _, kind := range spec.Namespaces {
 		if flags&kind.Flag != 0 {
-			names = append(names, string(kind.Type))
+			names = append(names, b.ns.name(kind.Type))
 		}
 	}
 	return append(steps, plan.Step{

@@ -18,7 +18,10 @@ import (
 type namespaces struct {
 	list  []specs.LinuxNamespace
 	flags uint64 // CLONE_NEW* of all new namespaces
-	late  uint64 // those of them that init makes itself, after the clone
+	// building is CLONE_NEWNS where a mount namespace is joined: the container's tree is
+	// built in another one, which ends with the building; see joinMounts.
+	building uint64
+	late     uint64 // those of both that init makes itself, after the clone
 	// staged says that init enters the user namespace itself, after the namespaces
 	// that others own; see joinEarly.
 	staged bool
@@ -31,8 +34,11 @@ func namespacesOf(s *specs.Spec) namespaces {
 	}
 	n.list = s.Linux.Namespaces
 	for _, ns := range n.list {
-		if ns.Path == "" {
+		switch {
+		case ns.Path == "":
 			n.flags |= cloneFlag(ns.Type)
+		case ns.Type == specs.MountNamespace:
+			n.building = unix.CLONE_NEWNS
 		}
 	}
 	// It is rooted at the cgroup in which it is made, and with CLONE_INTO_CGROUP
@@ -47,7 +53,7 @@ func namespacesOf(s *specs.Spec) namespaces {
 		}
 	}
 	if n.staged {
-		n.late = n.flags
+		n.late = n.flags | n.building
 	}
 	return n
 }
@@ -75,20 +81,28 @@ func (n namespaces) private(flag uint64) bool {
 }
 
 // cloned are the flags for clone3 itself.
-func (n namespaces) cloned() uint64 { return n.flags &^ n.late }
+func (n namespaces) cloned() uint64 { return (n.flags | n.building) &^ n.late }
 
 // words lists the namespaces that clone3 makes.
 func (n namespaces) words() string {
 	var names []string
 	for _, ns := range n.list {
-		if ns.Path == "" && n.cloned()&cloneFlag(ns.Type) != 0 {
-			names = append(names, string(ns.Type))
+		if n.cloned()&cloneFlag(ns.Type) != 0 {
+			names = append(names, n.name(ns.Type))
 		}
 	}
 	if len(names) == 0 {
 		return "no new namespace"
 	}
 	return "new namespaces: " + strings.Join(names, ", ")
+}
+
+// name is that of a kind of which a namespace is made.
+func (n namespaces) name(kind specs.LinuxNamespaceType) string {
+	if n.building&cloneFlag(kind) != 0 {
+		return "mount (to build in)"
+	}
+	return string(kind)
 }
 
 // openNamespaces opens every namespace given by path, as the runtime still sees
@@ -130,16 +144,10 @@ func (b *birth) openNamespaces() []plan.Step {
 	return steps
 }
 
-// notOwn refuses the runtime's own mount namespace: what is mounted for the container,
-// and its pivot_root, would be the host's. Its own user namespace cannot be joined
-// again (setns(2), EINVAL).
+// notOwn refuses the runtime's own user namespace, which cannot be joined again (setns(2),
+// EINVAL).
 func notOwn(fd int, ns specs.LinuxNamespace) error {
-	why := "the container would change the host's mounts"
-	switch ns.Type {
-	case specs.UserNamespace:
-		why = "leave the entry out to stay in it"
-	case specs.MountNamespace:
-	default:
+	if ns.Type != specs.UserNamespace {
 		return nil
 	}
 	self := "/proc/self/ns/" + spec.LookupNamespace(ns.Type).File
@@ -151,18 +159,19 @@ func notOwn(fd int, ns specs.LinuxNamespace) error {
 		return os.NewSyscallError("fstat", err)
 	}
 	if own.Dev == its.Dev && own.Ino == its.Ino {
-		return fmt.Errorf("%s is the runtime's own %s namespace: %s", ns.Path, ns.Type, why)
+		return fmt.Errorf("%s is the runtime's own %s namespace: leave the entry out to stay in it", ns.Path, ns.Type)
 	}
 	return nil
 }
 
 // joinNamespaces enters the namespaces given by path, in the order of the table
-// in package spec, but for those of users and pids: see enterUsers and enterPids.
+// in package spec, but for those of users, pids and mounts: see enterUsers, enterPids and
+// joinMounts.
 func (b *birth) joinNamespaces() []plan.Step {
 	var steps []plan.Step
 	for _, kind := range spec.Namespaces {
 		for i, ns := range b.ns.list {
-			if ns.Type != kind.Type || ns.Path == "" || ns.Type == specs.UserNamespace || ns.Type == specs.PIDNamespace {
+			if ns.Type != kind.Type || ns.Path == "" || ns.Type == specs.UserNamespace || ns.Type == specs.PIDNamespace || ns.Type == specs.MountNamespace {
 				continue
 			}
 			step := plan.Step{

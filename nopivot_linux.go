@@ -12,8 +12,9 @@ import (
 )
 
 // leavesHostMounts says whether the host's mounts stay in the container's mount
-// namespace, below its root: without pivot_root there is no way to take them out.
-func (b *birth) leavesHostMounts() bool { return b.ownMounts() && b.chroots() }
+// namespace, below its root: without pivot_root there is no way to take them out. One
+// that the container is only built in it leaves.
+func (b *birth) leavesHostMounts() bool { return b.ownMounts() && b.chroots() && b.mountsByPath() < 0 }
 
 // findBareProc looks where the host has its procfs and sysfs mounted.
 func (b *birth) findBareProc() []plan.Step {

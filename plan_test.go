@@ -188,6 +188,17 @@ var planCases = []planCase{
 			specs.LinuxNamespace{Type: specs.UserNamespace, Path: "/proc/1234/ns/user"}, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 60}}
 	}},
+	{name: "joined-mount-namespace", layout: unified, edit: joinMountNamespace},
+	{name: "joined-mount-namespace-in-user-namespace", layout: unified, user: true, edit: func(s *specs.Spec) {
+		spec.Rootless(s, 1000, 1000)
+		joinMountNamespace(s)
+		for i := range s.Linux.Namespaces {
+			if s.Linux.Namespaces[i].Type == specs.UserNamespace {
+				s.Linux.Namespaces[i].Path = "/proc/1234/ns/user"
+			}
+		}
+		s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil
+	}},
 	{name: "user-namespace-in-host-network", layout: unified, edit: func(s *specs.Spec) {
 		s.Linux.Namespaces = []specs.LinuxNamespace{
 			{Type: specs.UserNamespace}, {Type: specs.MountNamespace}, {Type: specs.UTSNamespace},
@@ -293,6 +304,53 @@ var planCases = []planCase{
 		s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
 		s.Linux.GIDMappings = s.Linux.UIDMappings
 	}},
+}
+
+// joinMountNamespace gives the mount namespace a path.
+func joinMountNamespace(s *specs.Spec) {
+	for i := range s.Linux.Namespaces {
+		if s.Linux.Namespaces[i].Type == specs.MountNamespace {
+			s.Linux.Namespaces[i].Path = "/proc/1234/ns/mnt"
+		}
+	}
+}
+
+// TestJoinedMountsRefused: what a container cannot have whose mounts are in no namespace.
+func TestJoinedMountsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit func(*specs.Spec)
+		want string
+	}{
+		"root shared":  {func(s *specs.Spec) { s.Linux.RootfsPropagation = "rshared" }, "/linux/rootfsPropagation: rshared cannot be had"},
+		"root private": {func(s *specs.Spec) { s.Linux.RootfsPropagation = "private" }, ""},
+		"slave": {func(s *specs.Spec) {
+			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/srv", Source: "/srv", Options: []string{"rbind", "rslave"}})
+		}, "/options: shared or slave cannot be had"},
+		"unbindable": {func(s *specs.Spec) {
+			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/srv", Source: "/srv", Options: []string{"rbind", "runbindable"}})
+		}, ""},
+		"AppArmor":   {func(s *specs.Spec) { s.Process.ApparmorProfile = "web" }, "/process/apparmorProfile: web cannot confine"},
+		"unconfined": {func(s *specs.Spec) { s.Process.ApparmorProfile = "unconfined" }, ""},
+		"SELinux":    {func(s *specs.Spec) { s.Process.SelinuxLabel = "u:r:t:s0" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := spec.Default()
+			c.edit(s)
+			build := func() string {
+				if _, err := newBirth("web", "/bundle", "/bundle/rootfs", s, testHost(unified, ""), birthOptions{}); err != nil {
+					return err.Error()
+				}
+				return ""
+			}
+			if got := build(); got != "" {
+				t.Fatalf("refused in a new mount namespace: %s", got)
+			}
+			joinMountNamespace(s)
+			if got := build(); !strings.Contains(got, c.want) || c.want == "" && got != "" {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
 }
 
 // scheduled has a value for all that decides when and where a process runs.

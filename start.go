@@ -247,6 +247,7 @@ func (b *birth) settle() plan.Step {
 				return nil, err
 			}
 			b.dir.Record.Init, b.dir.Record.Phase = state.Process(id), state.Ready
+			b.dir.Record.RootMount = b.rootMount()
 			if b.cgroups != nil {
 				b.dir.Record.Cgroup.Dirs = b.cgroups.dirs.Paths()
 				b.dir.Record.Cgroup.Inodes = inodes(b.dir.Record.Cgroup.Dirs)

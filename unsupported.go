@@ -24,13 +24,5 @@ func unsupported(s *specs.Spec) []error {
 		need("/linux/devices", s.Linux != nil && len(s.Linux.Devices) > 0)
 		need("/linux/rootfsPropagation", s.Linux != nil && s.Linux.RootfsPropagation != "")
 	}
-	if l := s.Linux; l != nil {
-		for i, ns := range l.Namespaces {
-			if ns.Path != "" && ns.Type == specs.MountNamespace {
-				// pivot_root(2) moves the root of every process in the namespace.
-				faults = append(faults, fmt.Errorf("/linux/namespaces/%d/path: a mount namespace is not joined: the container's mounts would be made among those of whoever is in there, and its root would become theirs; leave the path out for a new one", i))
-			}
-		}
-	}
 	return faults
 }

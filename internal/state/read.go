@@ -42,6 +42,9 @@ func (rec *Record) read(text string) (ok bool) {
 	}
 	rec.OwnPids = r.flag("ownPids")
 	rec.NoPivot = r.flag("noPivot")
+	if r.has("rootMount") {
+		rec.RootMount = r.digits(64)
+	}
 	rec.HasProcess = r.flag("hasProcess")
 	rec.Terminal = r.flag("terminal")
 	rec.OldKeyring = r.set("oldKeyring")

@@ -38,6 +38,9 @@ func (rec *Record) render() []byte {
 	}
 	w.flag("ownPids", rec.OwnPids)
 	w.flag("noPivot", rec.NoPivot)
+	if rec.RootMount != 0 {
+		w.number("rootMount", rec.RootMount)
+	}
 	w.flag("hasProcess", rec.HasProcess)
 	w.flag("terminal", rec.Terminal)
 	w.set("oldKeyring", rec.OldKeyring)

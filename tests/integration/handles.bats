@@ -88,15 +88,6 @@ load helpers
 	silent delete --force "$ID"
 }
 
-@test "a mount namespace by path is refused, the runtime's own most of all" {
-	config '.linux.namespaces |= map(if .type == "mount" then .path = "/proc/self/ns/mnt" else . end)'
-	args true
-	rt run --bundle "$BUNDLE" "$ID"
-	((STATUS == 1))
-	has "$ERR" /linux/namespaces/
-	nothing_left
-}
-
 @test "a device in the image under the name of passwd is not opened on the host" {
 	own_rootfs
 	rm "$ROOTFS/etc/passwd"

@@ -171,21 +171,3 @@ tags() {
 	done
 	nothing_left
 }
-
-@test "a mount namespace joined by path: its owner's mounts stay as they are" {
-	mount_add /mnt tmpfs tmpfs shared
-	args sleep 60
-	ok run --detach --bundle "$BUNDLE" "$ID"
-	pid=$(init_pid "$ID")
-	before=$(<"/proc/$pid/mountinfo")
-	config '.linux.namespaces |= map(if .type == "mount" then .path = $p else . end)' --arg p "/proc/$pid/ns/mnt"
-	args readlink /proc/self/ns/mnt
-	rt run --bundle "$BUNDLE" "$ID.b"
-	if ((STATUS == 0)); then
-		is "$OUT" "$(readlink "/proc/$pid/ns/mnt")"
-	else
-		is "$STATUS" 1
-		has "$ERR" /linux/namespaces
-	fi
-	is "$(<"/proc/$pid/mountinfo")" "$before" "the owner's mounts"
-}
