@@ -34,6 +34,7 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 		b.child.Release()
 		return err
 	})
+	logDone(&p.Steps[p.Clone])
 	if b.launched != nil {
 		b.launched()
 	}
@@ -63,12 +64,19 @@ func assemble(p *plan.Plan) (*program.Program, error) {
 // serve does the runtime's steps while init waits for each at its sync point.
 func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 	next := p.Clone + 1
+	passed := func(end int) { // by init, up to a step
+		for ; next < end; next++ {
+			logDone(&p.Steps[next])
+		}
+	}
 	for {
 		event, err := b.next()
 		if err != nil {
+			passed(failedStep(p, err))
 			return b.initError(p, err)
 		}
 		if event.Started {
+			passed(len(p.Steps))
 			return nil
 		}
 		beside := event.Token == tokenListener
@@ -78,7 +86,7 @@ func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
 			}
 		}
 		for next < len(p.Steps) && p.Steps[next].By == plan.Init {
-			next++
+			passed(next + 1)
 		}
 		for ; next < len(p.Steps) && p.Steps[next].By == plan.Runtime; next++ {
 			if err := b.do(&p.Steps[next], undo); err != nil {
@@ -138,7 +146,16 @@ func (b *birth) do(s *plan.Step, undo *undoStack) error {
 	if err != nil {
 		return stepError(s, err)
 	}
+	logDone(s)
 	return nil
+}
+
+// logDone writes the debug record of a step that is done. Of init that is known at its next
+// sync point.
+func logDone(s *plan.Step) {
+	if log.Debugging() {
+		log.Debug(s.String())
+	}
 }
 
 // cloneOptions is what the clone needs besides the Program.

@@ -41,16 +41,27 @@ func stepError(s *plan.Step, err error) error { return &stepFailure{*s, err} }
 
 // initError attributes a failure of the Program to its step.
 func (b *birth) initError(p *plan.Plan, err error) error {
-	var f *program.Failure
-	if !errors.As(err, &f) || f.Step <= p.Clone || f.Step >= len(p.Steps) {
+	step := failedStep(p, err)
+	if step == 0 {
 		return err
 	}
-	if f.Killed && f.BySignal && unix.Signal(f.Status) == unix.SIGKILL && b.cgroup != nil {
+	var f *program.Failure
+	if errors.As(err, &f) && f.Killed && f.BySignal && unix.Signal(f.Status) == unix.SIGKILL && b.cgroup != nil {
 		if oom, _ := b.cgroup.OOMKilled(); oom {
 			err = fmt.Errorf("%w: out of memory: /linux/resources/memory/limit is too low to start the container", err)
 		}
 	}
-	return &stepFailure{p.Steps[f.Step], err}
+	return &stepFailure{p.Steps[step], err}
+}
+
+// failedStep is the index of the step of init that an error is about, or 0 if it is about
+// none.
+func failedStep(p *plan.Plan, err error) int {
+	var f *program.Failure
+	if !errors.As(err, &f) || f.Step <= p.Clone || f.Step >= len(p.Steps) {
+		return 0
+	}
+	return f.Step
 }
 
 // statusError is an error with an exit status of its own.

@@ -91,7 +91,7 @@ func newApp() *cli.App {
 		Writer:  os.Stdout,
 		Reader:  os.Stdin,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "debug", Usage: "write debug records to the log"},
+			&cli.BoolFlag{Name: "debug", Usage: "write a record of each step that is done to the log, or to standard error without one"},
 			&cli.StringFlag{Name: "log", Usage: "append records to this `FILE`"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`text` or json"},
 			&cli.StringFlag{Name: "log-level", Usage: "accepted for crun's callers: `LEVEL` debug is --debug"},

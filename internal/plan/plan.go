@@ -9,7 +9,11 @@
 // printed by `explain`.
 package plan
 
-import "github.com/oci-mini/oci-mini/internal/program"
+import (
+	"strings"
+
+	"github.com/oci-mini/oci-mini/internal/program"
+)
 
 // Executor is the process that carries out a step.
 type Executor string
@@ -50,6 +54,19 @@ type Step struct {
 	// Assemble appends the instructions of a step of init. It runs after all
 	// runtime steps before the clone, so that it may use what they opened.
 	Assemble func(*program.Assembler) `json:"-"`
+}
+
+// String is the step in one line, for the log: "init: mount proc on /proc (/mounts/0)".
+func (s *Step) String() string {
+	var b strings.Builder
+	b.WriteString(string(s.By) + ": " + s.Words)
+	if s.Field != "" {
+		b.WriteString(" (" + s.Field + ")")
+	}
+	if s.Detail != "" {
+		b.WriteString(": " + s.Detail)
+	}
+	return b.String()
 }
 
 // Plan is the list of steps in the order of time.

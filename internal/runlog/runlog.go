@@ -12,6 +12,9 @@
 // Podman parses the whole file as a single JSON object, so a failed command must
 // leave exactly one record: warnings are kept back until [Log.Close] and dropped
 // when there was an error.
+//
+// With --debug and no file the records go to standard error, where errors do not
+// need one: the command prints them there.
 package runlog
 
 import (
@@ -33,6 +36,7 @@ type Log struct {
 	fd    int
 	json  bool
 	debug bool
+	shown bool // on standard error, where errors are printed without it
 
 	mu       sync.Mutex
 	warnings []byte // records kept back
@@ -46,15 +50,18 @@ type Log struct {
 // format is "text", "json", or "" for text. With debug, Debug writes and warnings
 // are not kept back.
 //
-// An empty path opens nothing and returns nil, after format has been checked. A
-// failure to open is an *os.PathError.
+// An empty path opens nothing, after format has been checked: what is returned is nil,
+// or with debug a log to standard error. A failure to open is an *os.PathError.
 func Open(path, format string, debug bool) (*Log, error) {
 	switch format {
 	case "", "text", "json":
 	default:
 		return nil, fmt.Errorf("invalid log format %q: use text or json", format)
 	}
-	if path == "" {
+	switch {
+	case path == "" && debug:
+		return &Log{path: "/dev/stderr", fd: unix.Stderr, json: format == "json", debug: true, shown: true}, nil
+	case path == "":
 		return nil, nil
 	}
 	for {
@@ -73,7 +80,7 @@ func Open(path, format string, debug bool) (*Log, error) {
 // Error writes the record that an engine shows to its user. A command should
 // write one at most.
 func (l *Log) Error(msg string) {
-	if l == nil {
+	if l == nil || l.shown {
 		return
 	}
 	l.mu.Lock()
@@ -122,7 +129,9 @@ func (l *Log) Close() error {
 	if !l.failed && len(l.warnings) > 0 {
 		l.write(l.warnings)
 	}
-	unix.Close(l.fd)
+	if !l.shown {
+		unix.Close(l.fd)
+	}
 	return l.err
 }
 

@@ -143,7 +143,7 @@ func TestLevels(t *testing.T) {
 }
 
 func TestNil(t *testing.T) {
-	l, err := Open("", "json", true)
+	l, err := Open("", "json", false)
 	if l != nil || err != nil {
 		t.Fatalf("Open without a path: %v, %v", l, err)
 	}

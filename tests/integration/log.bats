@@ -112,3 +112,39 @@ load helpers
 	like "$ERR" 'permission denied|is a directory'
 	nothing_left
 }
+
+@test "--debug: a record of each step that is done, none of what failed; in the log or on standard error" {
+	only_oci_mini "the steps are its own"
+	args sh -c 'echo out; echo err >&2'
+	ok explain --bundle "$BUNDLE" --format json
+	steps=$(jq '.steps | length' <<<"$OUT")
+	for global in run create; do
+		ok --debug --log "$T/$global" --log-format json "$global" --bundle "$BUNDLE" "$ID"
+		is "$ERR" "$([[ $global == create ]] || echo err)" 'standard error'
+		is "$(jq -rs 'map(.level) | unique[]' "$T/$global")" debug levels
+		ok delete --force "$ID"
+	done
+	is "$(jq -s length "$T/run")" "$steps" 'records of run'
+	has "$(jq -r .msg "$T/run")" 'init: mount proc on /proc (/mounts/'
+	has "$(tail -n 1 "$T/run" | jq -r .msg)" 'init: execute sh -c'
+	lacks "$(jq -r .msg "$T/create")" 'init: execute'
+
+	ok --debug run --detach --bundle "$BUNDLE" "$ID" >/dev/null
+	has "$ERR" 'level=debug msg="init: execute sh -c'
+	ok delete --force "$ID"
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	ok --debug exec "$ID" true
+	has "$ERR" 'level=debug msg="init: execute true (/process/args)"'
+	ok --debug state "$ID"
+	is "$ERR" '' 'standard error of state'
+	ok delete --force "$ID"
+
+	mount_add /mnt tmpfs tmpfs size=nonsense
+	rt --debug create --bundle "$BUNDLE" "$ID"
+	((STATUS == 1))
+	has "$(head -n -1 <<<"$ERR")" 'init: mount proc on /proc (/mounts/'
+	lacks "$ERR" 'init: mount tmpfs on /mnt'
+	is "$(grep -c 'Bad value' <<<"$ERR")" 1 'lines with the error'
+	nothing_left
+}
