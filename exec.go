@@ -55,10 +55,11 @@ var execCommand = &cli.Command{
 		id := c.Args().First()
 		code, err := execIn(c, id)
 		if err != nil {
+			err = &statusError{exitExecFailed, err}
 			if errors.Is(err, state.ErrNotExist) {
-				return failed(c, "", err)
+				id = "" // the error names it
 			}
-			return failed(c, id, &statusError{exitExecFailed, err})
+			return failed(c, id, err)
 		}
 		if code != 0 {
 			return exitError(code)

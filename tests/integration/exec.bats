@@ -78,6 +78,12 @@ running() {
 	has "$ERR" 'permission denied'
 }
 
+@test "exec: of a container that there is not is 255 too, which no program's own status means" {
+	rt exec "$ID" true
+	is "$STATUS" 255
+	has "$ERR" "exec: container does not exist: \"$ID\""
+}
+
 @test "exec: --detach fails like the foreground when the program cannot be executed" {
 	running
 	rt exec --detach --pid-file "$T/pid" "$ID" /no/such
