@@ -192,7 +192,7 @@ func runPoststop(r *state.Record, s *specs.Spec) {
 	for i := range hooksOf(s, hookPoststop) {
 		run := hookRun{record: r, spec: s}
 		if err := run.one(hookPoststop, i); err != nil {
-			log.Warn(fmt.Sprintf("/hooks/poststop/%d: %v", i, err))
+			sayWarning(false, fmt.Sprintf("/hooks/poststop/%d: %v", i, err))
 		}
 	}
 }

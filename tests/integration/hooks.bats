@@ -153,6 +153,14 @@ failing() {
 	[[ -e $T/second && -e $T/ran ]] || fail 'a hook behind the failing one does not run'
 	jq -es 'any(.[]; .level == "warning" and (.msg | contains("/hooks/poststop/0: hook /bin/sh: exit status 3: first line; the reason")))' \
 		"$T/log" >/dev/null || fail "no warning: $(cat "$T/log")"
+	is "$ERR" '' 'standard error beside a log'
+	# Who has no log reads it.
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	ok delete --force "$ID"
+	has "$ERR" 'oci-mini: warning: /hooks/poststop/0: hook /bin/sh: exit status 3: first line; the reason'
+	args true
+	ok run --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'oci-mini: warning: /hooks/poststop/0: '
 	nothing_left
 }
 
