@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +53,9 @@ func (b *birth) cover() []plan.Step {
 	}
 	if l := b.spec.Linux; l != nil {
 		for i, p := range l.ReadonlyPaths {
+			if slices.Contains(l.ReadonlyPaths[:i], p) {
+				continue
+			}
 			steps = append(steps, plan.Step{
 				Field: fmt.Sprintf("/linux/readonlyPaths/%d", i), By: plan.Init, Words: "make " + p + " read-only",
 				Shell:    b.typed(func() []string { return shellReadonlyPath(p) }),
@@ -141,6 +145,9 @@ func (b *birth) masks() []plan.Step {
 		},
 	}}
 	for i, p := range paths {
+		if slices.Contains(paths[:i], p) {
+			continue // hidden once is enough
+		}
 		steps = append(steps, plan.Step{
 			Field: fmt.Sprintf("/linux/maskedPaths/%d", i), By: plan.Init, Words: "mask " + p,
 			Shell: b.typed(func() []string { return shellMask(p) }),

@@ -27,7 +27,7 @@ load helpers
 	[[ ! -e $ROOTFS/missing ]]
 }
 
-@test "masked and read-only: a duplicate and an overlap do no harm" {
+@test "masked and read-only: a duplicate is one mount, an overlap does no harm" {
 	own_rootfs
 	mkdir "$ROOTFS/hidden" "$ROOTFS/fixed"
 	echo secret >"$ROOTFS/hidden/file"
@@ -37,6 +37,8 @@ load helpers
 	inside 'ls -A /hidden; cat /secret; touch /fixed/x'
 	is "$OUT" ''
 	has "$ERR" 'Read-only file system'
+	inside 'for p in hidden secret fixed; do echo "$p $(grep -c " /$p " /proc/self/mountinfo)"; done'
+	is "$OUT" $'hidden 2\nsecret 2\nfixed 1' 'mounts on each path'
 }
 
 @test "masked: a symlink in the path is followed inside the rootfs only" {
