@@ -7,7 +7,7 @@ GO      ?= go
 # staticcheck from PATH, or from where `go install` puts it.
 STATICCHECK ?= $(shell command -v staticcheck 2>/dev/null || echo "$$($(GO) env GOPATH)/bin/staticcheck")
 
-BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false \
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags urfave_cli_no_docs \
 	-ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
 
 .PHONY: build demo test test-vm test-engines check conformance install bench cross clean

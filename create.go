@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/seal"
 	"github.com/oci-mini/oci-mini/internal/state"
@@ -26,7 +26,7 @@ var birthFlags = []cli.Flag{
 	&cli.StringFlag{Name: "console-socket", Usage: "send the pty's master to this AF_UNIX `SOCKET`"},
 	&cli.StringFlag{Name: "pidfd-socket", Usage: "send the first process's pidfd to this AF_UNIX `SOCKET`"},
 	&cli.StringFlag{Name: "pid-file", Usage: "write the first process's pid to this `FILE`"},
-	&cli.StringFlag{Name: "overlay", Optional: true, Usage: "leave the rootfs as it is: changes go to a tmpfs, or are kept in `DIR` (--overlay=DIR)"},
+	&cli.GenericFlag{Name: "overlay", Value: &overlayFlag{}, Usage: "leave the rootfs as it is: changes go to a tmpfs, or are kept in `DIR` (--overlay=DIR)"},
 	&cli.BoolFlag{Name: "no-pivot", Usage: "change the root without pivot_root, for an initramfs"},
 	&cli.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring"},
 	&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` more descriptors, from 3 on"},
@@ -36,10 +36,9 @@ var createCommand = &cli.Command{
 	Name:      "create",
 	Usage:     "make a container that waits for start",
 	ArgsUsage: "[BUNDLE/] ID",
-	Flags: []cli.Flag{
+	Flags: append([]cli.Flag{
 		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "accepted for callers that send it: create never waits"},
-	},
-	Shared: birthFlags,
+	}, birthFlags...),
 	Action: func(c *cli.Context) error {
 		r, err := requestOf(c)
 		if err != nil {
@@ -94,8 +93,8 @@ func requestOf(c *cli.Context) (*request, error) {
 		noPivot: c.Bool("no-pivot"), noNewKeyring: c.Bool("no-new-keyring"),
 		stateDir: r.store.Path(r.id), preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
 	}
-	if c.IsSet("overlay") {
-		if r.opt.overlay, err = newOverlay(c.String("overlay")); err != nil {
+	if f, ok := c.Generic("overlay").(*overlayFlag); ok && f.set {
+		if r.opt.overlay, err = newOverlay(f.dir); err != nil {
 			return nil, fmt.Errorf("--overlay: %w", err)
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/capability"
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/rawfile"
 	"github.com/oci-mini/oci-mini/internal/seal"
@@ -24,15 +24,29 @@ import (
 // engines expect it; the program's own statuses are the others.
 const exitExecFailed = 255
 
+// The values of the flags that may be repeated.
+var (
+	execEnv, execCaps cli.StringSlice
+	execGids          cli.Int64Slice
+)
+
+// repeatable are the flags that a caller may give by both of their names at once, which
+// the library refuses for an alias: so the short names are flags of their own, with
+// the same destination.
+var repeatable = []cli.Flag{
+	&cli.StringSliceFlag{Name: "env", Destination: &execEnv, Usage: "set `NAME=VALUE`, over the config's (also -e)"},
+	&cli.StringSliceFlag{Name: "e", Destination: &execEnv, Hidden: true},
+	&cli.Int64SliceFlag{Name: "additional-gids", Destination: &execGids, Usage: "another `GID` (also -g)"},
+	&cli.Int64SliceFlag{Name: "g", Destination: &execGids, Hidden: true},
+	&cli.StringSliceFlag{Name: "cap", Destination: &execCaps, Usage: "add this `CAPABILITY` (also -c)"},
+	&cli.StringSliceFlag{Name: "c", Destination: &execCaps, Hidden: true},
+}
+
 var execCommand = &cli.Command{
 	Name:      "exec",
 	Usage:     "execute another process in a container",
 	ArgsUsage: "ID [COMMAND [ARG...]]",
-	Foreign:   true,
-	Flags: []cli.Flag{
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`, over the config's"},
-		&cli.Int64SliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "another `GID`"},
-		&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add this `CAPABILITY`"},
+	Flags: append(repeatable, []cli.Flag{
 		&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "read the process from this JSON `FILE`"},
 		&cli.StringFlag{Name: "console-socket", Usage: "send the pty's master to this AF_UNIX `SOCKET`"},
 		&cli.StringFlag{Name: "pidfd-socket", Usage: "send the process's pidfd to this AF_UNIX `SOCKET`"},
@@ -47,7 +61,7 @@ var execCommand = &cli.Command{
 		&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` more descriptors, from 3 on"},
 		&cli.StringSliceFlag{Name: "cgroup", Usage: "run in this `PATH` below the container's cgroup; CONTROLLER[,CONTROLLER...]:PATH is for those of cgroup v1 alone"},
 		&cli.BoolFlag{Name: "ignore-paused", Usage: "also in a paused container"},
-	},
+	}...),
 	Action: func(c *cli.Context) error {
 		if err := arguments(c, 1, -1); err != nil {
 			return err
@@ -255,7 +269,7 @@ func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) 
 	}
 	p.Args = c.Args().Tail()
 	p.Terminal, p.ConsoleSize = c.Bool("tty"), nil
-	p.Env = append(append([]string(nil), p.Env...), c.StringSlice("env")...)
+	p.Env = append(append([]string(nil), p.Env...), execEnv.Value()...)
 	if cwd := c.String("cwd"); cwd != "" {
 		p.Cwd = cwd
 	}
@@ -273,13 +287,13 @@ func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) 
 			return nil, err
 		}
 	}
-	for _, gid := range c.Int64Slice("additional-gids") {
+	for _, gid := range execGids.Value() {
 		if gid < 0 || gid >= 1<<32-1 {
 			return nil, fmt.Errorf("--additional-gids: %d is not a group id", gid)
 		}
 		p.User.AdditionalGids = append(append([]uint32(nil), p.User.AdditionalGids...), uint32(gid))
 	}
-	if names := c.StringSlice("cap"); len(names) > 0 {
+	if names := execCaps.Value(); len(names) > 0 {
 		addCapabilities(p, names)
 	}
 	return p, spec.ValidateProcess(p)

@@ -3,20 +3,19 @@ package main
 import (
 	"fmt"
 
-	"github.com/oci-mini/oci-mini/internal/cli"
+	"github.com/urfave/cli/v2"
 )
 
 var explainCommand = &cli.Command{
 	Name:      "explain",
 	Usage:     "print what run would do, step by step, without doing it",
 	ArgsUsage: "BUNDLE/ [ID], or --seccomp BUNDLE/ [SYSCALL [ARG...]]",
-	Flags: []cli.Flag{
+	Flags: append([]cli.Flag{
 		&cli.StringFlag{Name: "format", Value: "text", Usage: "`text`, json, or sh: a script of the commands that do the same"},
 		&cli.BoolFlag{Name: "create", Usage: "explain create, which waits for start, instead of run"},
 		&cli.BoolFlag{Name: "seccomp", Usage: "explain what the seccomp filter does: with all system calls, or with one"},
 		&cli.StringFlag{Name: "arch", Usage: "with --seccomp and a call: of this `ARCH`, such as x86 (default: this machine's)"},
-	},
-	Shared: birthFlags,
+	}, birthFlags...),
 	Action: func(c *cli.Context) error {
 		if c.Bool("seccomp") {
 			return failed(c, "", explainSeccomp(c))

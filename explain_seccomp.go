@@ -9,9 +9,9 @@ import (
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/seccomp"
 	"github.com/oci-mini/oci-mini/spec"
 )

@@ -3,9 +3,9 @@ package main
 import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
+	"github.com/urfave/cli/v2"
 
 	"github.com/oci-mini/oci-mini/internal/capability"
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/mountopt"
 	"github.com/oci-mini/oci-mini/internal/seccomp"
 	"github.com/oci-mini/oci-mini/spec"

@@ -6,7 +6,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/oci-mini/oci-mini/internal/cli"
+	"github.com/urfave/cli/v2"
+
 	"github.com/oci-mini/oci-mini/internal/state"
 )
 

@@ -11,14 +11,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
 
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/runlog"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
@@ -54,13 +53,18 @@ func run(args []string) (status int) {
 			status = 2
 		}
 	}()
+	cli.HelpFlag, cli.VersionFlag = quickFlag(cli.HelpFlag), quickFlag(cli.VersionFlag)
 	app := newApp()
+	app.Flags = quickFlags(app.Flags)
+	for _, c := range app.Commands {
+		c.Flags = quickFlags(c.Flags)
+	}
 	app.Before = func(c *cli.Context) (err error) {
 		debug := c.Bool("debug") || c.String("log-level") == "debug"
 		log, err = runlog.Open(c.String("log"), c.String("log-format"), debug)
 		return err
 	}
-	err := app.Run(args)
+	err := app.Run(flagsFirst(app, args))
 	defer log.Close()
 	var exit exitError
 	switch {
@@ -84,12 +88,17 @@ func run(args []string) (status int) {
 }
 
 func newApp() *cli.App {
+	cli.VersionPrinter = func(c *cli.Context) {
+		fmt.Fprintf(c.App.Writer, "oci-mini version %s\ncommit: %s\nspec: %s\ngo: %s\n", version, commit, specs.Version, runtime.Version())
+	}
 	return &cli.App{
-		Name:    "oci-mini",
-		Usage:   "run containers as the OCI runtime specification says",
-		Version: printVersion,
-		Writer:  os.Stdout,
-		Reader:  os.Stdin,
+		Name: "oci-mini",
+		// A repeated flag is the way to give several values: one may hold a comma.
+		DisableSliceFlagSeparator: true,
+		Usage:                     "run containers as the OCI runtime specification says",
+		Version:                   version,
+		ExitErrHandler:            func(*cli.Context, error) {}, // run prints them
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return err },
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "debug", Usage: "write a record of each step that is done to the log, or to standard error without one"},
 			&cli.StringFlag{Name: "log", Usage: "append records to this `FILE`"},
@@ -105,17 +114,19 @@ func newApp() *cli.App {
 			eventsCommand, pauseCommand, psCommand, resumeCommand, updateCommand, versionCommand,
 			runCommand, specCommand, startCommand, stateCommand,
 		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("no such command: %s", c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
 	}
-}
-
-func printVersion(w io.Writer) {
-	fmt.Fprintf(w, "oci-mini version %s\ncommit: %s\nspec: %s\ngo: %s\n", version, commit, specs.Version, runtime.Version())
 }
 
 var versionCommand = &cli.Command{
 	Name:   "version",
 	Usage:  "print the version, as --version does",
-	Action: func(c *cli.Context) error { printVersion(c.App.Writer); return nil },
+	Action: func(c *cli.Context) error { cli.ShowVersion(c); return nil },
 }
 
 // storeOf is the store of containers that the global flags name.

@@ -20,14 +20,31 @@ type overlay struct {
 	dir string
 }
 
-// newOverlay understands the value of --overlay, and makes the directories of a layer
-// that is kept. Without a directory, or with true or false, it is a flag like others.
+// overlayFlag is --overlay, with or without a directory.
+type overlayFlag struct {
+	set bool
+	dir string
+}
+
+// Set takes what stands behind the equals sign; without one the flag package
+// gives "true" to a flag of this kind.
+func (f *overlayFlag) Set(value string) error {
+	f.set, f.dir = value != "false", value
+	if value == "true" || value == "false" {
+		f.dir = ""
+	}
+	return nil
+}
+
+func (f *overlayFlag) String() string { return f.dir }
+
+// IsBoolFlag lets the flag stand alone.
+func (f *overlayFlag) IsBoolFlag() bool { return true }
+
+// newOverlay makes the directories of a layer that is kept.
 func newOverlay(dir string) (*overlay, error) {
-	switch dir {
-	case "", "true":
+	if dir == "" {
 		return &overlay{}, nil
-	case "false":
-		return nil, nil
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {

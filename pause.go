@@ -4,9 +4,9 @@ import (
 	"errors"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
 

@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
@@ -22,7 +22,6 @@ var psCommand = &cli.Command{
 	Name:      "ps",
 	Usage:     "list a container's processes",
 	ArgsUsage: "ID [PS-OPTION...]",
-	Foreign:   true,
 	Description: "The table is that of ps(1), run with the options after ID (default -ef) and\n" +
 		"reduced to the container's processes: the options must print a PID column.",
 	Flags: []cli.Flag{

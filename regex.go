@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/oci-mini/oci-mini/internal/cli"
+	"github.com/urfave/cli/v2"
+
 	"github.com/oci-mini/oci-mini/internal/state"
 )
 

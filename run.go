@@ -6,9 +6,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/terminal"
 )
 
@@ -16,12 +16,11 @@ var runCommand = &cli.Command{
 	Name:      "run",
 	Usage:     "create and start a container, and wait for it",
 	ArgsUsage: "BUNDLE/ [ID] | ID",
-	Flags: []cli.Flag{
+	Flags: append([]cli.Flag{
 		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return as soon as the process runs"},
 		&cli.BoolFlag{Name: "keep", Usage: "keep the container after its end, until delete"},
 		&cli.BoolFlag{Name: "no-subreaper", Usage: "leave orphans of the container to others"},
-	},
-	Shared: birthFlags,
+	}, birthFlags...),
 	Action: func(c *cli.Context) error {
 		r, err := requestOf(c)
 		if err != nil {

@@ -5,9 +5,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -15,7 +15,6 @@ var specCommand = &cli.Command{
 	Name:      "spec",
 	Usage:     "write a config.json to start from",
 	ArgsUsage: "[-- COMMAND [ARG...]]",
-	Foreign:   true,
 	Flags: []cli.Flag{
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "`DIR` of the bundle", DefaultText: "current directory"},
 		&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "write to this `FILE` of the bundle", Value: "config.json"},

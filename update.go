@@ -14,9 +14,9 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
-	"github.com/oci-mini/oci-mini/internal/cli"
 	"github.com/oci-mini/oci-mini/internal/state"
 	"github.com/oci-mini/oci-mini/internal/systemd"
 	"github.com/oci-mini/oci-mini/spec"
