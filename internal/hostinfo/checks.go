@@ -100,22 +100,25 @@ func (h *Host) forRootOnly() Status {
 func (h *Host) subordinateIDs(file, kind, helper string) Check {
 	name := h.user()
 	c := Check{Name: file, Status: OK, For: fmt.Sprintf("more than one %s in the containers of %s", kind, name)}
-	total := 0
-	text, _ := h.read("/etc/" + file)
+	total, faulty := uint64(0), ""
+	text, _ := h.content("/etc/" + file)
 	for line := range strings.Lines(text) {
-		fields := strings.Split(strings.TrimSpace(line), ":")
-		if len(fields) != 3 || fields[0] != name && fields[0] != strconv.Itoa(h.Euid) {
+		line = strings.TrimSuffix(line, "\n")
+		fields := strings.Split(line, ":")
+		if who := strings.TrimSpace(fields[0]); who != name && who != strconv.Itoa(h.Euid) {
 			continue
 		}
-		if n, err := strconv.Atoi(fields[2]); err == nil {
+		if n := subordinates(fields); n > 0 {
 			c.Values = append(c.Values, fields[1]+":"+fields[2])
 			total += n
+		} else {
+			faulty = fmt.Sprintf(": %q is not of the form NAME:FIRST:COUNT", line)
 		}
 	}
 	_, err := h.Look(helper)
 	switch {
 	case total == 0:
-		c.Status, c.Found = Missing, fmt.Sprintf("no range for %s in /etc/%s", name, file)
+		c.Status, c.Found = Missing, fmt.Sprintf("no range for %s in /etc/%s%s", name, file, faulty)
 		c.Remedy = fmt.Sprintf("usermod --add-%ss 100000-165535 %s", file, name)
 	case err != nil:
 		c.Status, c.Found = Missing, fmt.Sprintf("%d ids, but no %s to map them", total, helper)
@@ -124,6 +127,19 @@ func (h *Host) subordinateIDs(file, kind, helper string) Check {
 		c.Found = fmt.Sprintf("%d ids", total)
 	}
 	return c
+}
+
+// subordinates is how many ids a line of /etc/subuid gives, none if newuidmap does not
+// read it: the fields are without spaces, and those behind the third are overlooked.
+func subordinates(fields []string) uint64 {
+	if len(fields) < 3 || fields[0] != strings.TrimSpace(fields[0]) {
+		return 0
+	}
+	n, err := strconv.ParseUint(fields[2], 0, 63)
+	if _, bad := strconv.ParseUint(fields[1], 0, 32); bad != nil || err != nil {
+		return 0
+	}
+	return n
 }
 
 // wanted are the controllers that resources of every config use.

@@ -74,8 +74,14 @@ func Ready(list []Check) bool {
 
 // read is the content of a file without the space at its ends, and whether there is one.
 func (h *Host) read(name string) (string, bool) {
+	text, ok := h.content(name)
+	return strings.TrimSpace(text), ok
+}
+
+// content is a file with its spaces.
+func (h *Host) content(name string) (string, bool) {
 	data, err := os.ReadFile(filepath.Join("/", h.Root, name))
-	return strings.TrimSpace(string(data)), err == nil
+	return string(data), err == nil
 }
 
 func (h *Host) exists(name string) bool {

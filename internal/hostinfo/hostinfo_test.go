@@ -107,6 +107,7 @@ func TestLacking(t *testing.T) {
 		{"Ubuntu's switch", 1000, map[string]string{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"}, nil, "user namespaces", Missing, "apparmor_restrict", "profile", true},
 		{"no subuid", 1000, map[string]string{"/etc/subuid": "you:100000:65536\n"}, nil, "subuid", Missing, "no range for me", "usermod --add-subuids 100000-165535 me", false},
 		{"no subgid", 1000, map[string]string{"/etc/subgid": "-"}, nil, "subgid", Missing, "no range for me", "usermod --add-subgids", false},
+		{"a subuid that newuidmap does not read", 1000, map[string]string{"/etc/subuid": "me:x:1\nme:100000:65536\r\n"}, nil, "subuid", Missing, `no range for me in /etc/subuid: "me:100000:65536\r" is not of the form`, "usermod --add-subuids", false},
 		{"no newuidmap", 1000, nil, func(h *Host) { h.Look = no }, "subuid", Missing, "no newuidmap", "uidmap", false},
 		{"no cgroups", 0, nil, func(h *Host) { h.CgroupMode, h.Controllers = "none", nil }, "cgroups", Missing, "not mounted", "mount -t cgroup2", false},
 		{"cgroup v1", 0, nil, func(h *Host) { h.CgroupMode = "v1" }, "cgroups", Limited, "v1, with", "systemd.unified_cgroup_hierarchy=1", false},

@@ -31,7 +31,7 @@ func TestOwn(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
-	const table = "# comment\nother:100000:65536\nme:200000:65536\n1000:300000:10\nbroken:1\nme:x:1\n"
+	const table = "# comment\nother:100000:65536\nme:200000:65536\n1000:300000:10\nbroken:1\n"
 	k := Users
 	k.own = func() int { return 1000 }
 	for _, tc := range []struct {
@@ -47,6 +47,15 @@ func TestExplain(t *testing.T) {
 			"/etc/subuid gives me only 65535 ids from 200001 on (200000-265535), and the mapping takes 65536: it needs the line me:200001:65536, or the mapping a smaller size: operation not permitted"},
 		{"outside", table, []Range{{0, 100000, 10}},
 			"users 100000-100009 are outside of what /etc/subuid gives me (200000-265535, 300000-300009): it needs the line me:100000:10, or the mapping other ids: operation not permitted"},
+		{"more fields, other bases", "me:0x493e0:0200000:x\n", []Range{{0, 300000, 65536}}, ""},
+		{"no count", "\nme:300000\n", []Range{{0, 300000, 10}},
+			`/etc/subuid has no sound line for me, who can map no user but their own: it needs the line me:300000:10; line 2, "me:300000", is not of the form NAME:FIRST:COUNT without spaces, and counts for nothing: operation not permitted`},
+		{"not a number", "me:x:1\nme:200000:1\n", []Range{{0, 300000, 10}},
+			`users 300000-300009 are outside of what /etc/subuid gives me (200000-200000): it needs the line me:300000:10, or the mapping other ids; line 1, "me:x:1", is not of the form NAME:FIRST:COUNT without spaces, and counts for nothing: operation not permitted`},
+		{"lines of Windows", "me:300000:10\r\n", []Range{{0, 300000, 10}},
+			`/etc/subuid has no sound line for me, who can map no user but their own: it needs the line me:300000:10; line 1, "me:300000:10\r", is not of the form NAME:FIRST:COUNT without spaces, and counts for nothing: operation not permitted`},
+		{"a space in front", " me:300000:10\n", []Range{{0, 300000, 10}},
+			`/etc/subuid has no sound line for me, who can map no user but their own: it needs the line me:300000:10; line 1, " me:300000:10", is not of the form NAME:FIRST:COUNT without spaces, and counts for nothing: operation not permitted`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := k.explainFor(tc.table, "me", 1000, tc.ranges)

@@ -18,21 +18,35 @@ func (a allotment) holds(first, last uint64) bool { return first >= a.first && l
 func (a allotment) String() string { return fmt.Sprintf("%d-%d", a.first, a.first+a.size-1) }
 
 // allotments reads the lines NAME:FIRST:COUNT, or UID:FIRST:COUNT, of one user
-// (subuid(5)). Lines that are not of this form count for nothing, as for the helpers.
-func allotments(table, name string, uid int) []allotment {
-	var own []allotment
-	for line := range strings.SplitSeq(table, "\n") {
-		fields := strings.Split(strings.TrimSpace(line), ":")
-		if len(fields) != 3 || fields[0] != name && fields[0] != strconv.Itoa(uid) {
+// (subuid(5)). faulty is the first of their lines that is not of this form, with its number:
+// the helpers read none with a space or a missing number, and do not say so.
+func allotments(table, name string, uid int) (own []allotment, faulty string) {
+	n := 0
+	for line := range strings.Lines(table) {
+		n++
+		line = strings.TrimSuffix(line, "\n")
+		fields := strings.Split(line, ":")
+		if who := strings.TrimSpace(fields[0]); who != name && who != strconv.Itoa(uid) {
 			continue
 		}
-		first, err1 := strconv.ParseUint(fields[1], 10, 32)
-		size, err2 := strconv.ParseUint(fields[2], 10, 32)
-		if err1 == nil && err2 == nil && size > 0 {
-			own = append(own, allotment{first, size})
+		if a, ok := parseAllotment(fields); ok {
+			own = append(own, a)
+		} else if faulty == "" {
+			faulty = fmt.Sprintf("line %d, %q, is not of the form NAME:FIRST:COUNT without spaces, and counts for nothing", n, line)
 		}
 	}
-	return own
+	return own, faulty
+}
+
+// parseAllotment reads the fields of a line as the helpers do, which overlook all behind the
+// third.
+func parseAllotment(fields []string) (a allotment, ok bool) {
+	if len(fields) < 3 || fields[0] != strings.TrimSpace(fields[0]) {
+		return a, false
+	}
+	first, err1 := strconv.ParseUint(fields[1], 0, 32)
+	size, err2 := strconv.ParseUint(fields[2], 0, 63)
+	return allotment{first, size}, err1 == nil && err2 == nil && size > 0
 }
 
 // explain says why the helper refused ranges, or nil if the table has them all.
@@ -47,14 +61,24 @@ func (k Kind) explain(table string, ranges []Range) error {
 
 // explainFor is explain for a user.
 func (k Kind) explainFor(table, name string, uid int, ranges []Range) error {
-	own := allotments(table, name, uid)
+	own, faulty := allotments(table, name, uid)
+	refused := func(format string, args ...any) error {
+		text := fmt.Sprintf(format, args...)
+		if faulty != "" {
+			text += "; " + faulty
+		}
+		return fmt.Errorf("%s: %w", text, unix.EPERM)
+	}
 	for _, r := range ranges {
 		if r.Size == 1 && r.Outside == uint32(k.own()) {
 			continue // everybody may
 		}
 		need := fmt.Sprintf("it needs the line %s:%d:%d", name, r.Outside, r.Size)
-		if len(own) == 0 {
-			return fmt.Errorf("%s has no line for %s, who can map no %s but their own: %s: %w", k.Table, name, k.Noun, need, unix.EPERM)
+		switch {
+		case len(own) == 0 && faulty != "":
+			return refused("%s has no sound line for %s, who can map no %s but their own: %s", k.Table, name, k.Noun, need)
+		case len(own) == 0:
+			return refused("%s has no line for %s, who can map no %s but their own: %s", k.Table, name, k.Noun, need)
 		}
 		var lines []string
 		held, begins := false, allotment{}
@@ -68,11 +92,11 @@ func (k Kind) explainFor(table, name string, uid int, ranges []Range) error {
 		switch {
 		case held:
 		case begins.size > 0:
-			return fmt.Errorf("%s gives %s only %d ids from %d on (%s), and the mapping takes %d: %s, or the mapping a smaller size: %w",
-				k.Table, name, begins.first+begins.size-uint64(r.Outside), r.Outside, begins, r.Size, need, unix.EPERM)
+			return refused("%s gives %s only %d ids from %d on (%s), and the mapping takes %d: %s, or the mapping a smaller size",
+				k.Table, name, begins.first+begins.size-uint64(r.Outside), r.Outside, begins, r.Size, need)
 		default:
-			return fmt.Errorf("%ss %d-%d are outside of what %s gives %s (%s): %s, or the mapping other ids: %w",
-				k.Noun, r.Outside, r.last(), k.Table, name, strings.Join(lines, ", "), need, unix.EPERM)
+			return refused("%ss %d-%d are outside of what %s gives %s (%s): %s, or the mapping other ids",
+				k.Noun, r.Outside, r.last(), k.Table, name, strings.Join(lines, ", "), need)
 		}
 	}
 	return nil

@@ -143,6 +143,14 @@ shared() {
 	user_refused '/etc/subuid gives ociuser only 1000 ids from 300000 on (300000-300999), and the mapping takes 65536: it needs the line ociuser:300000:65536, or the mapping a smaller size' run --bundle "$BUNDLE" "$ID"
 	named_user ociuser:400000:65536
 	user_refused 'users 300000-365535 are outside of what /etc/subuid gives ociuser (400000-465535)' run --bundle "$BUNDLE" "$ID"
+	# lines that newuidmap passes over without a word
+	named_user ociuser:300000
+	user_refused '/etc/subuid has no sound line for ociuser, who can map no user but their own: it needs the line ociuser:300000:65536; line 1, "ociuser:300000", is not of the form NAME:FIRST:COUNT without spaces' run --bundle "$BUNDLE" "$ID"
+	named_user $'ociuser:300000:65536\r'
+	user_refused 'line 1, "ociuser:300000:65536\r", is not of the form' run --bundle "$BUNDLE" "$ID"
+	named_user ' ociuser:300000:65536' ociuser:300000:1000
+	user_refused '/etc/subuid gives ociuser only 1000 ids from 300000 on' run --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'line 1, " ociuser:300000:65536", is not of the form'
 	named_user ociuser:300000:65536
 	: >"$T/etc/upper/subgid"
 	user_refused '/linux/gidMappings (have newgidmap write gid_map): /etc/subgid has no line for ociuser, who can map no group but their own: it needs the line ociuser:300000:65536' run --bundle "$BUNDLE" "$ID"
