@@ -12,6 +12,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/mountopt"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/spec"
 )
 
 // owners is how the owners of files are mapped in one mount (config.md, "Mounts",
@@ -225,6 +226,9 @@ func (b *birth) makeUsers(uids, gids []specs.LinuxIDMapping) (int, error) {
 		if err != nil {
 			return -1, err
 		}
+		if err := acceptable(maps); err != nil {
+			return -1, err
+		}
 		lines := mappingLines(maps)
 		if most := os.Getpagesize(); len(lines) >= most {
 			return -1, fmt.Errorf("the mappings are %d bytes long as %s, and the kernel takes fewer than %d", len(lines), f.kind.File, most)
@@ -234,6 +238,22 @@ func (b *birth) makeUsers(uids, gids []specs.LinuxIDMapping) (int, error) {
 		}
 	}
 	return b.openUsers(child.Pid)
+}
+
+// acceptable says what the kernel has against mappings that come out of an option, part of
+// which may have been translated; those of /mounts are checked along with the config.
+func acceptable(maps []specs.LinuxIDMapping) error {
+	if len(maps) > spec.MaxMappings {
+		return fmt.Errorf("idmap: the mapping has %d ranges, and the kernel takes %d at most", len(maps), spec.MaxMappings)
+	}
+	for i, m := range maps {
+		for _, n := range maps[:i] {
+			if inside, outside := spec.Overlap(m, n); inside || outside {
+				return fmt.Errorf("idmap: the ranges %s and %s overlap", mappingText([]specs.LinuxIDMapping{n}), mappingText([]specs.LinuxIDMapping{m}))
+			}
+		}
+	}
+	return nil
 }
 
 // mappingLines are mappings as uid_map takes them.

@@ -101,12 +101,21 @@ func (c *checker) userMappings(list pointer, maps []specs.LinuxIDMapping, joined
 	c.bad(list, "must map id 0 of the container, as which the container is set up")
 }
 
+// MaxMappings is how many lines the map of a user namespace has at most
+// (UID_GID_MAP_MAX_EXTENTS, since Linux 4.15).
+const MaxMappings = 340
+
+// Overlap says whether two lines of a map have an id inside or one outside in common, which
+// the kernel does not take.
+func Overlap(m, n specs.LinuxIDMapping) (inside, outside bool) {
+	return overlap(m.ContainerID, n.ContainerID, m.Size, n.Size), overlap(m.HostID, n.HostID, m.Size, n.Size)
+}
+
 // mappings checks id mappings as the kernel does when they are written
 // (user_namespaces(7)), where the answer is a bare EINVAL.
 func (c *checker) mappings(list pointer, maps []specs.LinuxIDMapping) {
-	const most = 340 // UID_GID_MAP_MAX_EXTENTS, since Linux 4.15
-	if len(maps) > most {
-		c.bad(list, "must have at most %d entries, has %d", most, len(maps))
+	if len(maps) > MaxMappings {
+		c.bad(list, "must have at most %d entries, has %d", MaxMappings, len(maps))
 		return
 	}
 	for i := range maps {
@@ -124,13 +133,13 @@ func (c *checker) mappings(list pointer, maps []specs.LinuxIDMapping) {
 			}
 		}
 		for j := range maps[:i] {
-			if overlap(m.ContainerID, maps[j].ContainerID, m.Size, maps[j].Size) {
+			if inside, _ := Overlap(*m, maps[j]); inside {
 				c.bad(at.field("containerID"), "must not overlap with entry %d", j)
 				break
 			}
 		}
 		for j := range maps[:i] {
-			if overlap(m.HostID, maps[j].HostID, m.Size, maps[j].Size) {
+			if _, outside := Overlap(*m, maps[j]); outside {
 				c.bad(at.field("hostID"), "must not overlap with entry %d", j)
 				break
 			}

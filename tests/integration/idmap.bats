@@ -114,6 +114,11 @@ OWNERS='for f in /mnt/f*; do stat -c "%n %u:%g" $f; done'
 	new_bundle "$BUNDLE"
 	mount_add /mnt none "$T/data" bind 'idmap=uids=0-1;gids=0-0-1'
 	refused 'use INSIDE-OUTSIDE-SIZE' create --bundle "$BUNDLE" "$ID"
+	for other in 5-3000-1 50-1009-5; do
+		new_bundle "$BUNDLE"
+		mount_add /mnt none "$T/data" bind "idmap=uids=0-1000-10#$other;gids=0-0-1"
+		refused " on /mnt): idmap: the ranges 0 1000 10 and ${other//-/ } overlap" create --bundle "$BUNDLE" "$ID"
+	done
 	# relative, over a mapping of two parts: split between them
 	new_bundle "$BUNDLE"
 	users '[{"containerID": 0, "hostID": 100000, "size": 1}, {"containerID": 1, "hostID": 200000, "size": 1000}]'
