@@ -31,6 +31,7 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 		By: plan.Runtime, Words: "clone a process",
 	})
 	p.Add(b.swapBinary()...)
+	p.Add(b.forget())
 	p.Add(b.oomScore()...)
 	p.Add(b.hide()...)
 	p.Add(b.joinContainer()...)

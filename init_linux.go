@@ -167,6 +167,7 @@ func (b *birth) plan() *plan.Plan {
 
 	// The first process builds its surroundings.
 	p.Add(b.swapBinary()...)
+	p.Add(b.forget())
 	p.Add(b.oomScore()...)
 	p.Add(b.hide()...)
 	p.Add(b.joinEarly()...)

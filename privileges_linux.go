@@ -148,7 +148,7 @@ func (b *birth) privileges() []plan.Step {
 
 	add("/process/capabilities", "set the effective, permitted, inheritable and ambient capabilities",
 		"after the user: a change of the user id clears them", func(a *program.Assembler) {
-			setCapabilities(a, caps.effective, caps.permitted|b.heldForFilter(), caps.inheritable)
+			setCapabilities(a, caps.effective, caps.permitted|b.heldForFilter()|b.heldAgainstTracers(), caps.inheritable)
 			prctl(a, "PR_CAP_AMBIENT_CLEAR_ALL", program.Const(unix.PR_CAP_AMBIENT), program.Const(unix.PR_CAP_AMBIENT_CLEAR_ALL))
 			for c := 0; c <= b.host.lastCap; c++ {
 				// An ambient capability must be permitted and inheritable;
@@ -164,6 +164,25 @@ func (b *birth) privileges() []plan.Step {
 		})
 	}
 	return steps
+}
+
+// heldAgainstTracers are capabilities that a process which does not hide keeps until its
+// execve. Who has its user but lacks one of its permitted capabilities may neither trace it
+// nor look into it (cap_ptrace_access_check in the kernel's security/commoncap.c), so that
+// what is executed in a container before start can't: the process has not installed the
+// container's filter yet, and what it has of its confinement is less than theirs. Only
+// CAP_SYS_PTRACE in the process's user namespace does, which its owner outside has, and in
+// the container whom the config gives it. What is permitted before an execve does not count
+// after it; see heldForFilter.
+func (b *birth) heldAgainstTracers() uint64 {
+	const held = 1 << unix.CAP_SYS_PTRACE
+	if !b.traceable() || b.caps.bounding&held != 0 {
+		return 0
+	}
+	if !b.inUsers() {
+		return held & b.host.capabilities
+	}
+	return held
 }
 
 // setCapabilities sets the three sets that capset(2) sets.

@@ -64,6 +64,21 @@ func (b *birth) swapBinary() []plan.Step {
 	}}
 }
 
+// forget takes from the process what its caller gave the runtime: an API key in the
+// environment is nobody's in the container, not even for as long as it waits for start.
+func (b *birth) forget() plan.Step {
+	title := "oci-mini init " + b.id
+	if b.joins {
+		title = "oci-mini exec " + b.id
+	}
+	return plan.Step{
+		By: plan.Init, Words: "forget the environment and the arguments of the runtime",
+		Reason:   "until its execve, whoever may look into this process would find them there",
+		Shell:    b.remark("a shell is what it was started as"),
+		Assemble: func(a *program.Assembler) { a.Forget(title) },
+	}
+}
+
 // hide keeps other processes of the container from tracing this one, through which
 // they could reach what it has of the host (CVE-2016-9962). The execve makes it
 // traceable again.

@@ -215,7 +215,7 @@ func (b *birth) installFilter() []plan.Step {
 // one, gets out of the process.
 func (b *birth) assembleFilter(a *program.Assembler, dst program.Reg, flags uint32, way program.Arg) {
 	if held := b.heldForFilter(); held != 0 {
-		setCapabilities(a, b.caps.effective|held, b.caps.permitted|held, b.caps.inheritable)
+		setCapabilities(a, b.caps.effective|held, b.caps.permitted|held|b.heldAgainstTracers(), b.caps.inheritable)
 	}
 	code := make([]byte, 0, 8*len(b.filter.Program))
 	for _, in := range b.filter.Program {

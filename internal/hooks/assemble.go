@@ -62,6 +62,7 @@ func (r Runner) assemble(h specs.Hook, s *streams) (*program.Program, error) {
 // join emits how a process gets into the namespaces.
 func (n *Namespaces) join(a *program.Assembler) {
 	c := program.Const[int]
+	a.Forget("oci-mini hook")
 	if n.Before != nil {
 		n.Before(a)
 	}

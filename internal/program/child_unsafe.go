@@ -269,6 +269,15 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 				}
 			}
 
+		case opForget:
+			for i = 0; i < args[1]; i++ {
+				value = 0
+				if i < args[3] {
+					value = uintptr(*(*byte)(unsafe.Add(code, args[2]-uintptr(code)+i)))
+				}
+				*(*byte)(unsafe.Add(code, args[0]-uintptr(code)+i)) = byte(value)
+			}
+
 		default: // opExit
 			rep.state = stateExited
 			for {

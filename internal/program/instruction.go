@@ -27,6 +27,7 @@ const (
 	opFail                      // fail with errno args[0]
 	opCloseOthers               // close all descriptors from args[0] up but args[1], the shared memory's, and unless args[2] the sync socket
 	opFilter                    // install the seccomp filter args[1] with flags args[0], see [Assembler.Filter]; args[2]: it has a listener; args[3]: exit_group is forbidden; args[4]: the socket to send the listener over
+	opForget                    // clear args[1] bytes at args[0], the first args[3] of which become those at args[2]
 	opExit                      // exit with status args[0]
 )
 

@@ -104,6 +104,14 @@ func TestInstructions(t *testing.T) {
 			a.Call(Discard, unix.SYS_WRITEV, fd.Arg(), iov, Const(2))
 			a.Exit(0)
 		}, check: fileHas("iovec", "hello world")},
+		{name: "forget", build: func(a *Assembler) {
+			start, _ := callersWords()
+			fd := a.Reg()
+			open(a, fd, at("forgotten"), unix.O_CREAT|unix.O_WRONLY)
+			a.Forget("title")
+			a.Call(Discard, unix.SYS_WRITE, fd.Arg(), Const(start), Const(8))
+			a.Exit(0)
+		}, check: fileHas("forgotten", "title\x00\x00\x00")},
 		{name: "open_how", build: func(a *Assembler) {
 			dir, fd := a.Reg(), a.Reg()
 			open(a, dir, at(""), unix.O_PATH)

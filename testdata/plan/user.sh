@@ -95,59 +95,62 @@ fetch_tools() {
 # 8. put the runtime's own binary out of the container's reach
 # no binary of a runtime is in here
 
-# 9. set oom_score_adj to 100 (/process/oomScoreAdj)
+# 9. forget the environment and the arguments of the runtime
+# a shell is what it was started as
+
+# 10. set oom_score_adj to 100 (/process/oomScoreAdj)
 echo 100 >/proc/self/oom_score_adj
 
-# 10. forbid being traced
+# 11. forbid being traced
 # a shell cannot (prctl PR_SET_DUMPABLE)
 
-# 11. unshare the cgroup namespace (/linux/namespaces)
+# 12. unshare the cgroup namespace (/linux/namespaces)
 # unshare did it, in the cgroup
 
-# 12. start a new session
+# 13. start a new session
 # not here: the caller's terminal stays, and Ctrl-C with it
 
-# 13. join a new session keyring
+# 14. join a new session keyring
 # no command of a base system does it (keyctl session)
 
-# 14. cut the propagation of mounts to the host
+# 15. cut the propagation of mounts to the host
 mount --make-rslave /
 
-# 15. set the umask to 0 while the container is built
+# 16. set the umask to 0 while the container is built
 # the modes are given with the commands
 
-# 16. attach the root file system (/root/path)
+# 17. attach the root file system (/root/path)
 mount --rbind "$root" "$root"
 
-# 17. mount proc on /proc (/mounts/0)
+# 18. mount proc on /proc (/mounts/0)
 mkdir -p "$root"/proc
 mount -t proc proc "$root"/proc
 
-# 18. mount tmpfs on /dev (/mounts/1)
+# 19. mount tmpfs on /dev (/mounts/1)
 mkdir -p "$root"/dev
 mount -t tmpfs -o nosuid,strictatime,mode=755,size=65536k tmpfs "$root"/dev
 
-# 19. mount devpts on /dev/pts (/mounts/2)
+# 20. mount devpts on /dev/pts (/mounts/2)
 mkdir -p "$root"/dev/pts
 mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$root"/dev/pts
 
-# 20. mount tmpfs on /dev/shm (/mounts/3)
+# 21. mount tmpfs on /dev/shm (/mounts/3)
 mkdir -p "$root"/dev/shm
 mount -t tmpfs -o nosuid,noexec,nodev,mode=1777,size=65536k shm "$root"/dev/shm
 
-# 21. mount mqueue on /dev/mqueue (/mounts/4)
+# 22. mount mqueue on /dev/mqueue (/mounts/4)
 mkdir -p "$root"/dev/mqueue
 mount -t mqueue -o nosuid,noexec,nodev mqueue "$root"/dev/mqueue
 
-# 22. mount sysfs on /sys (/mounts/5)
+# 23. mount sysfs on /sys (/mounts/5)
 mkdir -p "$root"/sys
 mount -t sysfs -o nosuid,noexec,nodev,ro sysfs "$root"/sys
 
-# 23. mount cgroup on /sys/fs/cgroup (/mounts/6)
+# 24. mount cgroup on /sys/fs/cgroup (/mounts/6)
 mkdir -p "$root"/sys/fs/cgroup
 mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup
 
-# 24. make the default devices null, zero, full, random, urandom and tty in /dev
+# 25. make the default devices null, zero, full, random, urandom and tty in /dev
 mkdir -p "$root"/dev
 [ -e "$root"/dev/null ] || mknod -m 666 "$root"/dev/null c 1 3
 [ -e "$root"/dev/zero ] || mknod -m 666 "$root"/dev/zero c 1 5
@@ -156,7 +159,7 @@ mkdir -p "$root"/dev
 [ -e "$root"/dev/urandom ] || mknod -m 666 "$root"/dev/urandom c 1 9
 [ -e "$root"/dev/tty ] || mknod -m 666 "$root"/dev/tty c 5 0
 
-# 25. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
+# 26. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
 [ -e "$root"/dev/fd ] || [ -L "$root"/dev/fd ] || ln -s /proc/self/fd "$root"/dev/fd
 [ -e "$root"/dev/stdin ] || [ -L "$root"/dev/stdin ] || ln -s /proc/self/fd/0 "$root"/dev/stdin
 [ -e "$root"/dev/stdout ] || [ -L "$root"/dev/stdout ] || ln -s /proc/self/fd/1 "$root"/dev/stdout
@@ -164,19 +167,19 @@ mkdir -p "$root"/dev
 [ -e "$root"/dev/core ] || [ -L "$root"/dev/core ] || ln -s /proc/kcore "$root"/dev/core
 ln -sf pts/ptmx "$root"/dev/ptmx
 
-# 26. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
+# 27. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
 # a shell cannot: the caller's terminal is used
 
-# 27. take the pty's master (/process/terminal)
+# 28. take the pty's master (/process/terminal)
 # there is none
 
-# 28. make the pty the controlling terminal and the standard streams (/process/terminal)
+# 29. make the pty the controlling terminal and the standard streams (/process/terminal)
 # the caller's streams are kept
 
-# 29. make the working directory /home/me if it is missing (/process/cwd)
+# 30. make the working directory /home/me if it is missing (/process/cwd)
 mkdir -p "$root"/home/me
 
-# 30. pivot to the root file system and detach the host's (/root/path)
+# 31. pivot to the root file system and detach the host's (/root/path)
 mkdir -p "$root"/.old_root
 mount -t tmpfs -o mode=755 tools "$root"/.old_root
 cd "$root"/.old_root
@@ -187,162 +190,162 @@ host umount -n -l /.old_root
 host umount -n -l /.old_root
 host rmdir /.old_root
 
-# 31. set the hostname to oci-mini (/hostname)
+# 32. set the hostname to oci-mini (/hostname)
 host hostname oci-mini
 
-# 32. bring the loopback interface up (/linux/namespaces)
+# 33. bring the loopback interface up (/linux/namespaces)
 host ip link set lo up
 
-# 33. make /proc/bus read-only (/linux/readonlyPaths/0)
+# 34. make /proc/bus read-only (/linux/readonlyPaths/0)
 if [ -e /proc/bus ]; then
 	host mount -n --rbind /proc/bus /proc/bus
 	host mount -n -o remount,bind,ro /proc/bus
 fi
 
-# 34. make /proc/fs read-only (/linux/readonlyPaths/1)
+# 35. make /proc/fs read-only (/linux/readonlyPaths/1)
 if [ -e /proc/fs ]; then
 	host mount -n --rbind /proc/fs /proc/fs
 	host mount -n -o remount,bind,ro /proc/fs
 fi
 
-# 35. make /proc/irq read-only (/linux/readonlyPaths/2)
+# 36. make /proc/irq read-only (/linux/readonlyPaths/2)
 if [ -e /proc/irq ]; then
 	host mount -n --rbind /proc/irq /proc/irq
 	host mount -n -o remount,bind,ro /proc/irq
 fi
 
-# 36. make /proc/sys read-only (/linux/readonlyPaths/3)
+# 37. make /proc/sys read-only (/linux/readonlyPaths/3)
 if [ -e /proc/sys ]; then
 	host mount -n --rbind /proc/sys /proc/sys
 	host mount -n -o remount,bind,ro /proc/sys
 fi
 
-# 37. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
+# 38. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
 if [ -e /proc/sysrq-trigger ]; then
 	host mount -n --rbind /proc/sysrq-trigger /proc/sysrq-trigger
 	host mount -n -o remount,bind,ro /proc/sysrq-trigger
 fi
 
-# 38. make an empty read-only tmpfs (/linux/maskedPaths)
+# 39. make an empty read-only tmpfs (/linux/maskedPaths)
 # each gets its own below
 
-# 39. mask /proc/acpi (/linux/maskedPaths/0)
+# 40. mask /proc/acpi (/linux/maskedPaths/0)
 if [ -d /proc/acpi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/acpi
 elif [ -e /proc/acpi ]; then
 	host mount -n --bind /dev/null /proc/acpi
 fi
 
-# 40. mask /proc/asound (/linux/maskedPaths/1)
+# 41. mask /proc/asound (/linux/maskedPaths/1)
 if [ -d /proc/asound ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/asound
 elif [ -e /proc/asound ]; then
 	host mount -n --bind /dev/null /proc/asound
 fi
 
-# 41. mask /proc/kcore (/linux/maskedPaths/2)
+# 42. mask /proc/kcore (/linux/maskedPaths/2)
 if [ -d /proc/kcore ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/kcore
 elif [ -e /proc/kcore ]; then
 	host mount -n --bind /dev/null /proc/kcore
 fi
 
-# 42. mask /proc/keys (/linux/maskedPaths/3)
+# 43. mask /proc/keys (/linux/maskedPaths/3)
 if [ -d /proc/keys ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/keys
 elif [ -e /proc/keys ]; then
 	host mount -n --bind /dev/null /proc/keys
 fi
 
-# 43. mask /proc/latency_stats (/linux/maskedPaths/4)
+# 44. mask /proc/latency_stats (/linux/maskedPaths/4)
 if [ -d /proc/latency_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/latency_stats
 elif [ -e /proc/latency_stats ]; then
 	host mount -n --bind /dev/null /proc/latency_stats
 fi
 
-# 44. mask /proc/timer_list (/linux/maskedPaths/5)
+# 45. mask /proc/timer_list (/linux/maskedPaths/5)
 if [ -d /proc/timer_list ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_list
 elif [ -e /proc/timer_list ]; then
 	host mount -n --bind /dev/null /proc/timer_list
 fi
 
-# 45. mask /proc/timer_stats (/linux/maskedPaths/6)
+# 46. mask /proc/timer_stats (/linux/maskedPaths/6)
 if [ -d /proc/timer_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_stats
 elif [ -e /proc/timer_stats ]; then
 	host mount -n --bind /dev/null /proc/timer_stats
 fi
 
-# 46. mask /proc/sched_debug (/linux/maskedPaths/7)
+# 47. mask /proc/sched_debug (/linux/maskedPaths/7)
 if [ -d /proc/sched_debug ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/sched_debug
 elif [ -e /proc/sched_debug ]; then
 	host mount -n --bind /dev/null /proc/sched_debug
 fi
 
-# 47. mask /sys/firmware (/linux/maskedPaths/8)
+# 48. mask /sys/firmware (/linux/maskedPaths/8)
 if [ -d /sys/firmware ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /sys/firmware
 elif [ -e /sys/firmware ]; then
 	host mount -n --bind /dev/null /sys/firmware
 fi
 
-# 48. mask /proc/scsi (/linux/maskedPaths/9)
+# 49. mask /proc/scsi (/linux/maskedPaths/9)
 if [ -d /proc/scsi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/scsi
 elif [ -e /proc/scsi ]; then
 	host mount -n --bind /dev/null /proc/scsi
 fi
 
-# 49. make the root file system read-only (/root/readonly)
+# 50. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 50. use all CPUs of the cgroup
+# 51. use all CPUs of the cgroup
 # the caller's affinity stays (taskset)
 
-# 51. limit RLIMIT_NPROC to 10, at most 20 (/process/rlimits/0)
+# 52. limit RLIMIT_NPROC to 10, at most 20 (/process/rlimits/0)
 host prlimit --pid $$ --nproc=10:20
 
-# 52. close all descriptors of the runtime, from 3 up
+# 53. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 53. change to the directory /home/me (/process/cwd)
+# 54. change to the directory /home/me (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 54. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 55. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 55. become user 1000, group 100, with 2 additional groups (/process/user)
+# 56. become user 1000, group 100, with 2 additional groups (/process/user)
 set -- "$@" --reuid=1000 --regid=100 --groups=10,20
 
-# 56. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 57. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all,+kill --ambient-caps=-all,+kill
 
-# 57. check that the working directory is inside the container (/process/cwd)
+# 58. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 58. find the program sh (/process/args/0)
+# 59. find the program sh (/process/args/0)
 # env does it at the end
 
-# 59. set the umask to 0077 (/process/user/umask)
+# 60. set the umask to 0077 (/process/user/umask)
 umask 0077
 
-# 60. close all descriptors from 3 up on execve
+# 61. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 61. reset signal dispositions and unblock all signals
+# 62. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 62. record the container as running
+# 63. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 63. give RLIMIT_NOFILE the caller's value back
+# 64. give RLIMIT_NOFILE the caller's value back
 # it is the caller's
 
-# 64. execute sh (/process/args)
+# 65. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/home/me' PATH=/bin A=2 HOME=/ sh
 CONTAINER
