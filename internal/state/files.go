@@ -41,6 +41,9 @@ func readFile(dirfd int, name string) ([]byte, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, &os.PathError{Op: "fstat", Path: name, Err: err}
 	}
+	if err := trustFile(&st, name); err != nil {
+		return nil, err
+	}
 	// One byte more, so that the end is seen without growing the buffer.
 	buf := make([]byte, 0, max(st.Size, 0)+1)
 	for {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -160,14 +159,20 @@ func (s *Store) makeRoot() (int, error) {
 }
 
 // openRoot opens the root for looking up names, following links: it is the
-// caller's choice.
-func (s *Store) openRoot() (int, error) {
+// caller's choice. Whose it must be, [trustRoot] says.
+func (s *Store) openRoot() (int, error) { return s.openRootAs(unix.O_PATH) }
+
+func (s *Store) openRootAs(flag int) (int, error) {
 	if s.err != nil {
 		return -1, s.err
 	}
-	fd, err := unix.Open(s.root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(s.root, flag|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &os.PathError{Op: "open", Path: s.root, Err: err}
+	}
+	if err := trustRoot(fd, s.root); err != nil {
+		unix.Close(fd)
+		return -1, err
 	}
 	return fd, nil
 }
@@ -184,14 +189,17 @@ func (s *Store) openEntry(id string) (root, fd int, err error) {
 		return -1, -1, err
 	}
 	fd, err = openDir(root, id)
-	if err != nil {
-		unix.Close(root)
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENAMETOOLONG) {
-			err = notExist(id)
+	if err == nil {
+		if err = trustEntry(fd, s.Path(id)); err == nil {
+			return root, fd, nil
 		}
-		return -1, -1, err
+		unix.Close(fd)
+		err = fmt.Errorf("container %q: %w", id, err)
+	} else if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENAMETOOLONG) {
+		err = notExist(id)
 	}
-	return root, fd, nil
+	unix.Close(root)
+	return -1, -1, err
 }
 
 // Load reads the entry of a container without a lock: the record is complete,
@@ -288,131 +296,4 @@ func flock(fd int, timeout time.Duration) error {
 		}
 		time.Sleep(pause)
 	}
-}
-
-// List returns the records of all containers, sorted by ID, and an error for
-// every entry that cannot be used. Files and hidden directories that hold no
-// record are none of ours. A root that does not exist is empty.
-func (s *Store) List() (records []*Record, bad []error, err error) {
-	names, err := s.names()
-	if err != nil {
-		return nil, nil, err
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		dir, err := s.Load(name)
-		switch {
-		case err == nil:
-			records = append(records, dir.Record)
-			dir.Close()
-		case errors.Is(err, ErrNotExist):
-		case !s.claims(name):
-		default:
-			bad = append(bad, err)
-		}
-	}
-	return records, bad, nil
-}
-
-// IDs returns the IDs of all entries, sorted, also of those that [Store.List] cannot
-// use. A root that does not exist is empty.
-func (s *Store) IDs() ([]string, error) {
-	names, err := s.names()
-	if err != nil {
-		return nil, err
-	}
-	ids := slices.DeleteFunc(names, func(name string) bool { return ValidID(name) != nil || !s.claims(name) })
-	slices.Sort(ids)
-	return ids, nil
-}
-
-// names lists the root.
-func (s *Store) names() ([]string, error) {
-	if s.err != nil {
-		return nil, s.err
-	}
-	fd, err := unix.Open(s.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil
-	} else if err != nil {
-		return nil, &os.PathError{Op: "open", Path: s.root, Err: err}
-	}
-	defer unix.Close(fd)
-	names, err := readNames(fd)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.root, err)
-	}
-	return names, nil
-}
-
-// claims tells whether something in the root that is no container looks as if
-// it should be one: a directory, and if its name begins with a dot (which that
-// of a container may) one with a state.json.
-func (s *Store) claims(name string) bool {
-	path := filepath.Join(s.root, name)
-	if fi, err := os.Lstat(path); err != nil || !fi.IsDir() {
-		return false
-	}
-	if name[0] != '.' {
-		return true
-	}
-	_, err := os.Lstat(filepath.Join(path, stateFile))
-	return err == nil && !isHidden(name)
-}
-
-// Sweep removes the hidden directories that killed runtimes have left behind,
-// recognised by their free lock. They hinder nobody, so this is left to commands
-// that have time (delete), and create does not list the root for it. The first
-// failure is returned, after trying all.
-func (s *Store) Sweep() error {
-	names, err := s.names()
-	if err != nil || !slices.ContainsFunc(names, isHidden) {
-		return err
-	}
-	root, err := s.openRoot()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(root)
-	var first error
-	for _, name := range names {
-		if !isHidden(name) {
-			continue
-		}
-		if err := sweep(root, name); err != nil && first == nil {
-			first = fmt.Errorf("%s: %w", filepath.Join(s.root, name), err)
-		}
-	}
-	return first
-}
-
-func sweep(root int, name string) error {
-	fd, err := openDir(root, name)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if err := flock(fd, 0); errors.Is(err, unix.EWOULDBLOCK) {
-		return nil // in use
-	} else if err != nil {
-		return err
-	}
-	// Its creator may have given it its real name just now, and be done.
-	if same, err := sameDir(root, name, fd); err != nil || !same {
-		return err
-	}
-	return removeHidden(root, name, fd)
-}
-
-// removeHidden removes a hidden directory whose lock is held.
-func removeHidden(root int, name string, fd int) error {
-	if err := removeTree(fd); err != nil {
-		return err
-	}
-	if err := unix.Unlinkat(root, name, unix.AT_REMOVEDIR); err != nil && !errors.Is(err, unix.ENOENT) {
-		return &os.PathError{Op: "unlinkat", Path: name, Err: err}
-	}
-	return nil
 }
