@@ -15,8 +15,7 @@ import (
 )
 
 // openSources clones the trees of bind mounts while the host's files can still
-// be named. A source inside the rootfs is left to init: an earlier mount may
-// have put it there.
+// be named. A source inside the rootfs is left to init, see leftToInit.
 func (b *birth) openSources() []plan.Step {
 	var steps []plan.Step
 	for _, m := range b.mounts {
@@ -31,7 +30,17 @@ func (b *birth) openSources() []plan.Step {
 				Do: func() (func() error, error) { return nil, b.fillTmpfs(m) },
 			})
 		}
-		if !m.opt.Bind || m.opt.Remount || m.leftToInit() {
+		if !m.opt.Bind || m.opt.Remount {
+			continue
+		}
+		if m.leftToInit() {
+			if m.owners != nil {
+				steps = append(steps, plan.Step{
+					Field: m.field() + "/source", By: plan.Runtime, Words: "open the way by which " + m.Source + " comes from init", Name: m.name(),
+					Shell: b.remark("a shell sends nothing"),
+					Do:    func() (func() error, error) { return nil, b.reserveSource(m) },
+				})
+			}
 			continue
 		}
 		source := b.tree(tree{field: m.field() + "/source", file: m.Source, recursive: m.opt.Rec, shared: b.sharesWithHost(m), optional: m.opt.CopySymlink})
@@ -50,8 +59,9 @@ func (b *birth) openSources() []plan.Step {
 }
 
 // leftToInit says whether the source lies inside the rootfs, where an earlier mount may
-// have put it; but only the runtime can map owners, and takes what the rootfs itself has.
-func (m *mount) leftToInit() bool { return m.inRootfs != "" && m.owners == nil }
+// have put it: the mounts are made in their order. A link that is to be copied is the
+// image's.
+func (m *mount) leftToInit() bool { return m.inRootfs != "" && !m.opt.CopySymlink }
 
 // sharesWithHost says whether mounts made in a bind mount are to be seen on the
 // host: the mount and the root both ask for it, which is how engines ask for a
@@ -116,19 +126,18 @@ func (b *birth) bind(a *program.Assembler, m *mount) {
 		closeFd(a, at)
 		return
 	}
-	src, fd := a.Reg(), a.Reg()
-	b.openInRoot(a, src, m.inRootfs, unix.O_PATH, 0)
-	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH
-	if m.opt.Rec {
-		flags |= unix.AT_RECURSIVE
+	fd := a.Reg()
+	if m.owners == nil {
+		b.cloneSource(a, fd, m)
+	} else {
+		a.Set(fd, program.Const(m.sourceFd)) // see mapSource
 	}
-	a.Call(fd, unix.SYS_OPEN_TREE, src.Arg(), a.String(""), program.Const(flags)).Note(m.Source)
 	setAttributes(a, fd.Arg(), m)
 	// Directory or not is known only now: with a slash behind it, only a
 	// directory can be opened.
 	isFile, made := a.NewLabel(), a.NewLabel()
 	probe := a.Reg()
-	b.openInRoot(a, probe, m.inRootfs, unix.O_PATH|unix.O_DIRECTORY, 0).On(unix.ENOTDIR, isFile)
+	b.openInRoot(a, probe, m.inRootfs, unix.O_PATH|unix.O_DIRECTORY|m.sourceLinks(), 0).On(unix.ENOTDIR, isFile)
 	a.Call(program.Discard, unix.SYS_CLOSE, probe.Arg())
 	a.Release(probe)
 	b.makeTarget(a, at, m, true)
@@ -137,7 +146,27 @@ func (b *birth) bind(a *program.Assembler, m *mount) {
 	b.makeTarget(a, at, m, false)
 	a.Bind(made)
 	b.attachBind(a, fd.Arg(), at, m)
-	closeFd(a, fd, src, at)
+	closeFd(a, fd, at)
+}
+
+// sourceLinks is O_NOFOLLOW where a link at the source is the source.
+func (m *mount) sourceLinks() uint64 {
+	if m.opt.SrcNoFollow {
+		return unix.O_NOFOLLOW
+	}
+	return 0
+}
+
+// cloneSource has init clone the tree of a source inside the rootfs.
+func (b *birth) cloneSource(a *program.Assembler, tree program.Reg, m *mount) {
+	src := a.Reg()
+	b.openInRoot(a, src, m.inRootfs, unix.O_PATH|m.sourceLinks(), 0)
+	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH
+	if m.opt.Rec {
+		flags |= unix.AT_RECURSIVE
+	}
+	a.Call(tree, unix.SYS_OPEN_TREE, src.Arg(), a.String(""), program.Const(flags)).Note(m.Source)
+	closeFd(a, src)
 }
 
 // makeTarget opens a bind's target, and makes it if it is missing. With

@@ -122,24 +122,39 @@ func through(ranges, container []specs.LinuxIDMapping) ([]specs.LinuxIDMapping, 
 func (b *birth) mapOwners(before bool) []plan.Step {
 	var steps []plan.Step
 	for _, m := range b.mounts {
-		o := m.owners
-		if o == nil || before == b.inUsers() {
+		if m.owners == nil || before == b.inUsers() {
 			continue
 		}
-		all := ""
-		if o.recursive {
-			all = " and of all below"
+		if m.leftToInit() {
+			steps = append(steps, plan.Step{
+				Field: m.field(), By: plan.Runtime, Words: "have a user namespace for the mount on " + m.dest, Name: m.name(), Detail: m.owners.words(),
+				Shell: b.remark("not in this script"),
+				Do: func() (_ func() error, err error) {
+					m.owners.users, err = b.usersOf(m.owners)
+					return nil, err
+				},
+			})
+			continue
 		}
-		steps = append(steps, plan.Step{
-			Field: m.field(), By: plan.Runtime, Words: "map the owners in the mount on " + m.dest + all, Name: m.name(), Detail: o.words(),
-			Reason: "init has no right to, in a user namespace; and the mount is not attached yet",
-			Shell: b.typed(func() []string {
-				return []string{"echo 'not in this script: mapped owners on '" + inShellRoot(m.dest) + " >&2"}
-			}),
-			Do: func() (func() error, error) { return nil, b.mapOwnersOf(m) },
-		})
+		steps = append(steps, b.mapStep(m, "init has no right to, in a user namespace; and the mount is not attached yet", b.mapOwnersOf))
 	}
 	return steps
+}
+
+// mapStep is the runtime's step that maps the owners in a mount.
+func (b *birth) mapStep(m *mount, reason string, do func(*mount) error) plan.Step {
+	all := ""
+	if m.owners.recursive {
+		all = " and of all below"
+	}
+	return plan.Step{
+		Field: m.field(), By: plan.Runtime, Words: "map the owners in the mount on " + m.dest + all, Name: m.name(), Detail: m.owners.words(),
+		Reason: reason,
+		Shell: b.typed(func() []string {
+			return []string{"echo 'not in this script: mapped owners on '" + inShellRoot(m.dest) + " >&2"}
+		}),
+		Do: func() (func() error, error) { return nil, do(m) },
+	}
 }
 
 // mapOwnersOf maps the owners in a bind mount, whose tree is open and not attached, and

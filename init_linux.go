@@ -74,7 +74,7 @@ type birth struct {
 	opened         []int                  // to close once init has its copies
 	slave          program.Reg
 	consoleSockets [2]int // the runtime's end and init's, over which the pty's master comes
-	tmpfsSockets   [2]int // and those over which each tmpfs comes that is to be filled, see leavesTmpfs
+	mountSockets   [2]int // and those over which mounts come that the runtime has work with, see openMountSockets
 	agentFd        int    // connection to the agent
 	containerFd    int    // pidfd of the container that exec joins
 	containerRoot  int    // its root directory, if that is not its mount namespace's

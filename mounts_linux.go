@@ -170,6 +170,7 @@ func (b *birth) mountAll() []plan.Step {
 		default:
 			assemble = func(a *program.Assembler) { b.mountNew(a, m) }
 		}
+		steps = append(steps, b.mapSource(m)...)
 		steps = append(steps, plan.Step{Field: m.field(), By: plan.Init, Words: m.words(), Name: m.name(), Detail: strings.Join(m.Options, ", "), Assemble: assemble,
 			Shell: b.typed(func() []string { return b.shellMount(m) })})
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -37,6 +38,10 @@ func (b *birth) openRoot() []plan.Step {
 			for _, m := range b.mounts {
 				if m.resolve() != 0 {
 					continue // a link is refused there, also one that dangles
+				}
+				if m.opt.DestNoFollow { // a link at its end is what is mounted on
+					m.dest = path.Join(followDangling(fd, path.Dir(m.dest)), path.Base(m.dest))
+					continue
 				}
 				m.dest = followDangling(fd, m.dest)
 			}

@@ -22,18 +22,14 @@ func (b *birth) leavesTmpfs(m *mount) bool {
 // reserveTmpfs opens what such a tmpfs starts with, and the way by which it comes to the
 // runtime; init gives its descriptor the same number.
 func (b *birth) reserveTmpfs(m *mount) error {
-	if b.tmpfsSockets[1] == 0 {
-		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return os.NewSyscallError("socketpair", err)
-		}
-		b.tmpfsSockets = pair
-		b.opened = append(b.opened, pair[0], pair[1])
+	if err := b.openMountSockets(); err != nil {
+		return err
 	}
 	fd, err := unix.Openat2(b.rootfsFd, m.dest, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: inRoot})
 	if err == unix.ENOENT {
-		fd, m.copiesNothing = b.rootfsFd, true
-		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		m.copiesNothing = true
+		m.copyUp, err = b.reserveFd()
+		return err
 	}
 	if err != nil {
 		return &os.PathError{Op: "openat2", Path: m.dest, Err: err}
@@ -44,8 +40,7 @@ func (b *birth) reserveTmpfs(m *mount) error {
 }
 
 // fillLate has init make those tmpfs, and the runtime fill them, with the user's access
-// to files. Init sends them, in their order, as it may have to hide: then a runtime
-// without privileges can take nothing out of it (pidfd_getfd(2)).
+// to files. Init sends them, in their order.
 func (b *birth) fillLate() []plan.Step {
 	var made, filled []plan.Step
 	for _, m := range b.mounts {
@@ -60,7 +55,7 @@ func (b *birth) fillLate() []plan.Step {
 				newMount(a, mnt, m.Type, m.Source, b.labelled(m.Type, m.opt))
 				a.Call(program.Discard, unix.SYS_DUP3, mnt.Arg(), program.Const(m.copyUp), program.Const(unix.O_CLOEXEC)).Note(m.dest)
 				if !m.copiesNothing {
-					a.Call(program.Discard, unix.SYS_SENDMSG, program.Const(b.tmpfsSockets[1]), rightsMessage(a, m.copyUp), program.Const(unix.MSG_NOSIGNAL)).Note(m.dest)
+					b.sendMount(a, m.copyUp, m.dest)
 				}
 				closeFd(a, mnt)
 			},
@@ -71,7 +66,7 @@ func (b *birth) fillLate() []plan.Step {
 				if m.copiesNothing {
 					return nil, nil
 				}
-				mnt, err := receiveFd(b.tmpfsSockets[0], "the tmpfs")
+				mnt, err := receiveFd(b.mountSockets[0], "the tmpfs")
 				if err != nil {
 					return nil, err
 				}

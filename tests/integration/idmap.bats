@@ -133,6 +133,49 @@ OWNERS='for f in /mnt/f*; do stat -c "%n %u:%g" $f; done'
 	nothing_left
 }
 
+@test "idmap of a source inside the rootfs is of what the mounts before it put there" {
+	data "$T/data"
+	mkdir "$T/data/below"
+	own_rootfs
+	echo mine >"$ROOTFS/home/f0"
+	chown 3:3 "$ROOTFS/home/f0"
+	ln -s /mnt "$ROOTFS/link"
+	local map='[{"containerID": 0, "hostID": 1000, "size": 10}]'
+	mount_add /mnt none "$T/data" bind
+	mount_add /mnt/below none "$ROOTFS/home" bind
+	idmapped /srv "$ROOTFS/mnt" "$map" rbind idmap
+	idmapped /opt "$ROOTFS/link" "$map" rbind ridmap ro
+	idmapped /new/file "$ROOTFS/link/f5" "$map" bind idmap
+	inside_ok 'stat -c "%n %u:%g" /mnt/f5 /srv/f5 /opt/f5 /new/file /home/f0 /srv/below/f0 /opt/below/f0; touch /opt/f5 2>&1'" || true"
+	is "$OUT" $'/mnt/f5 5:5\n/srv/f5 1005:1005\n/opt/f5 1005:1005\n/new/file 1005:1005\n/home/f0 3:3\n/srv/below/f0 3:3\n/opt/below/f0 1003:1003\ntouch: /opt/f5: Read-only file system'
+	is "$(stat -c %u:%g "$T/data/f5" "$ROOTFS/home/f0")" $'5:5\n3:3' 'owners outside'
+}
+
+@test "idmap of a source inside the rootfs, by the mappings of the container's user namespace" {
+	data "$T/data"
+	users
+	own_rootfs
+	mount_add /mnt none "$T/data" bind
+	mount_add /srv none "$ROOTFS/mnt" bind idmap
+	mount_add /etc/group none "$ROOTFS/mnt/f1" bind 'idmap=uids=@1-7-1;gids=@1-7-1'
+	inside_ok 'stat -c "%n %u:%g" /mnt/f5 /srv/f5 /etc/group; : >/srv/made'
+	is "$OUT" $'/mnt/f5 65534:65534\n/srv/f5 5:5\n/etc/group 7:7'
+	is "$(stat -c %u:%g "$T/data/made")" 0:0
+}
+
+@test "idmap of a source inside the rootfs that cannot be: the mount it lies in is named, and no other is made" {
+	own_rootfs
+	local map='[{"containerID": 0, "hostID": 1000, "size": 10}]'
+	mount_add /mnt proc proc
+	idmapped /srv "$ROOTFS/mnt/sys" "$map" bind idmap
+	refused "/mounts/8 ($ROOTFS/mnt/sys on /srv): the source lies in /mounts/7 (proc on /mnt), or has mounts below, that cannot be id-mapped: mount_setattr idmap: invalid argument" create --bundle "$BUNDLE" "$ID"
+	config '.mounts |= .[:-1]'
+	idmapped /srv "$ROOTFS/mnt/missing" "$map" bind idmap
+	refused "/mounts/8/source" create --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'no such file or directory (ENOENT)'
+	nothing_left
+}
+
 @test "ridmap covers what is mounted below, idmap does not" {
 	data "$T/data"
 	mkdir "$T/data/below"

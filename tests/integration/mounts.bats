@@ -360,3 +360,16 @@ mounted() {
 	has "$OUT" mnt
 	nothing_left
 }
+
+@test "src-nofollow and copy-symlink inside the rootfs: a link is the source itself, or copied" {
+	only_oci_mini 'options of crun, inside the rootfs'
+	own_rootfs
+	ln -s /etc/passwd "$ROOTFS/link"
+	ln -s nowhere "$ROOTFS/place"
+	mount_add /place none "$ROOTFS/link" bind src-nofollow dest-nofollow
+	mount_add /copy/link none "$ROOTFS/link" bind copy-symlink
+	mount_add /followed none "$ROOTFS/link" bind
+	inside_ok 'readlink /place; readlink /copy/link; cmp /followed /etc/passwd && [ ! -L /followed ]'
+	is "$OUT" $'/etc/passwd\n/etc/passwd'
+	[[ ! -e $ROOTFS/nowhere ]]
+}

@@ -70,12 +70,14 @@ waiting() {
 		    with open("/proc/1/mem", "rb", 0) as mem:
 		        for line in open("/proc/1/maps"):
 		            start, end = (int(x, 16) for x in line.split()[0].split("-"))
+		            if line.split()[1][0] != "r":
+		                continue
 		            for at in range(start, end, 1 << 16):
 		                try:
 		                    mem.seek(at)
 		                    page = mem.read(min(1 << 16, end - at))
 		                except (OSError, ValueError, OverflowError):
-		                    continue # guard pages, [vvar]
+		                    break # [vvar]
 		                read += len(page)
 		                found.update(m.decode() for m in re.findall(rb"SECRET_[a-z]+", page))
 		    print("read", read >= 1 << 16)
