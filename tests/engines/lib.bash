@@ -9,6 +9,10 @@
 #
 #   RUNTIME   the runtime under test (default: oci-mini in the checkout)
 #   KEEP=1    leave the directory of the engine, to look at its logs
+#   OCI_TEST_PATIENCE   how many times longer everything may take (default: 1)
+#
+# Where systemd is init and cgroups are v2 alone, as in the virtual machine of tests/vm, the
+# engines use systemd's cgroups, and checks of units come to the others: systemd.bash.
 #
 # shellcheck disable=SC2034,SC2016 # variables that the scripts read; a program of a container
 set -u
@@ -20,17 +24,26 @@ RUNTIME=$(readlink -f "${RUNTIME:-$REPO/oci-mini}")
 ONLY=${1:-}
 PASSED=0 FAILED=0 SKIPPED=0
 
-((EUID == 0)) || { echo "${0##*/}: needs root" >&2 && exit 1; }
+PATIENCE=${OCI_TEST_PATIENCE:-1}
+
 [[ -x $RUNTIME ]] || { echo "${0##*/}: no runtime $RUNTIME: make build" >&2 && exit 1; }
 
 # Everything that is started or made has this word in its command line, path or
-# cgroup. A mapped root must be able to pass through the directory.
-WORK=${OCI_MINI_APART:-$(mktemp -d "${TMPDIR:-/tmp}/oci-mini-engine-XXXXXX")}
+# cgroup. A mapped root must be able to pass through the directory. In the name of a slice, a
+# hyphen would be another slice.
+WORK=${OCI_MINI_APART:-$(mktemp -d "${TMPDIR:-/tmp}/oci_mini_engine_XXXXXX")}
 MARK=${WORK##*/}
 chmod 711 "$WORK"
 mkdir -p "$WORK"/{log,tmp,bin}
 export TMPDIR=$WORK/tmp
-CGROUP=/$MARK
+
+# ---------------------------------------------------------------- the two worlds
+
+# MANAGER is who makes the cgroups: systemd, or the runtimes themselves (cgroupfs). CGROUP is
+# what all of them are in, as engines are told it: a slice or a path.
+MANAGER=cgroupfs CGROUP=/$MARK
+if [[ -d /run/systemd/system && -e /sys/fs/cgroup/cgroup.controllers ]]; then MANAGER=systemd CGROUP=$MARK.slice; fi
+[[ $MANAGER == systemd ]] || ((EUID == 0)) || { echo "${0##*/}: needs root" >&2 && exit 1; }
 
 # ---------------------------------------------------------------- verdicts
 
@@ -58,7 +71,7 @@ refused() {
 
 # within SECONDS COMMAND...: the command succeeds in time.
 within() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * PATIENCE))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		((SECONDS < end)) || fail "in vain: $*" || return 1
@@ -223,6 +236,9 @@ forget() {
 	done
 }
 
+# shellcheck source=tests/engines/systemd.bash disable=SC1091
+if [[ $MANAGER == systemd ]]; then source "$HERE/systemd.bash"; fi
+
 sweep() { :; }  # the script's own: removes all containers
 depart() { :; } # the script's own: ends its daemons
 leave() {
@@ -238,6 +254,7 @@ leave() {
 			[[ $(our_processes)$(our_mounts) ]] || break
 			sleep 0.3
 		done
+		[[ $MANAGER != systemd ]] || systemd stop "$CGROUP"
 		for item in "${ABSENT[@]}"; do
 			[[ -d $item ]] && ! mountpoint -q "$item" && find "$item" -depth -type d -path "*$MARK*" -exec rmdir {} + && rmdir "$item"
 		done
