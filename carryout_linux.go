@@ -36,7 +36,9 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 	})
 	logDone(&p.Steps[p.Clone])
 	if b.launched != nil {
-		b.launched()
+		if err := b.launched(); err != nil {
+			return err
+		}
 	}
 	return b.serve(p, undo)
 }
@@ -126,12 +128,13 @@ func (b *birth) next() (program.Event, error) {
 
 // interrupted returns an error if a signal has come.
 func (b *birth) interrupted() error {
-	select {
-	case sig := <-b.interrupt:
-		return errInterrupted{sig}
-	default:
+	if b.signals == nil {
 		return nil
 	}
+	if sig := b.signals.Next(); sig != 0 {
+		return errInterrupted{sig}
+	}
+	return nil
 }
 
 // do executes one step of the runtime, unless a signal has come meanwhile.

@@ -165,7 +165,10 @@ func (r *request) create() (_ *made, err error) {
 	if err != nil {
 		return nil, err
 	}
-	signals := terminal.Catch()
+	signals, err := terminal.Catch()
+	if err != nil {
+		return nil, err
+	}
 	s, raw, rootfs, err := r.load()
 	if err != nil {
 		return nil, err
@@ -197,11 +200,9 @@ func (r *request) create() (_ *made, err error) {
 	}
 	b.warn(r.detach)
 
-	// From here on a signal must not end the runtime before it has cleaned up.
-	signals.Wait()
-	b.signals, b.interrupt = signals, signals.C()
-	if !r.detach { // while the first process works, the runtime has time
-		b.launched = signals.CatchUsual
+	b.signals = signals
+	if !r.detach {
+		b.launched = signals.CatchRest
 	}
 	undo := &undoStack{}
 	defer func() {

@@ -88,7 +88,10 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	signals := terminal.Catch()
+	signals, err := terminal.Catch()
+	if err != nil {
+		return 0, err
+	}
 	dir, err := storeOf(c).Load(id)
 	if err != nil {
 		return 0, err
@@ -136,12 +139,12 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	b.dir, b.joins, b.view, b.signals, b.interrupt = dir, true, view, signals, signals.C()
+	b.dir, b.joins, b.view, b.signals = dir, true, view, signals
 	if view != nil {
 		b.opened = append(b.opened, view.Fd())
 	}
 	if !detach {
-		b.launched = signals.CatchUsual
+		b.launched = signals.CatchRest
 	}
 
 	undo := &undoStack{}

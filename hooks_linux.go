@@ -107,7 +107,11 @@ func (r *hookRun) one(kind hookKind, i int) (err error) {
 // hookRun prepares hooks while the container is being created.
 func (b *birth) hookRun(in *hooks.Namespaces) *hookRun {
 	b.hooked = true
-	return &hookRun{b.dir.Record, b.spec, b.child.Pid, b.env, hooks.Runner{FileLimit: &b.host.fileLimit, Interrupt: b.interrupt, In: in}}
+	runner := hooks.Runner{FileLimit: &b.host.fileLimit, In: in}
+	if b.signals != nil {
+		runner.Interrupt = b.signals.C()
+	}
+	return &hookRun{b.dir.Record, b.spec, b.child.Pid, b.env, runner}
 }
 
 // namespacesOfInit are those of the container's first process.

@@ -90,8 +90,7 @@ type birth struct {
 	settled        bool
 	hooked         bool // the container has come so far that its hooks run
 	signals        *terminal.Signals
-	interrupt      <-chan os.Signal
-	launched       func() // called once init works
+	launched       func() error // called once init works
 	child          *program.Child
 	master         *os.File
 	netRoute       *netdev.Route // between the host's network namespace and the container's

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -37,11 +36,6 @@ var runCommand = &cli.Command{
 		return failed(c, r.id, r.foreground(c.Bool("keep"), !c.Bool("no-subreaper")))
 	},
 }
-
-// rareDelay is when a foreground run begins to forward the signals that nobody sends
-// to a program that has only just started. Registering them takes nearly a
-// millisecond, which a container that has ended by then need not pay.
-const rareDelay = 10 * time.Millisecond
 
 // foreground runs a container and stays until it ends. Its exit status becomes
 // ours: that of the process, or 128 plus the number of the signal that killed it.
@@ -88,7 +82,6 @@ func (b *birth) attend(started func() error) (code int, err error) {
 	}
 	defer unix.Close(pidfd)
 	b.signals.Forward(func(sig unix.Signal) { _ = unix.PidfdSendSignal(pidfd, sig, nil, 0) })
-	time.AfterFunc(rareDelay, b.signals.CatchRest)
 
 	var session *terminal.Session
 	if b.master != nil {

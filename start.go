@@ -239,9 +239,6 @@ func (b *birth) settle() plan.Step {
 		Shell:  b.remark("a script keeps no record; the cgroup has the pid"),
 		Do: func() (func() error, error) {
 			b.settled = true
-			if b.signals != nil {
-				b.signals.Wait() // from its first moment on, the process gets what is meant for it
-			}
 			id, err := process.Find(b.child.Pid)
 			if err != nil {
 				return nil, err

@@ -82,9 +82,13 @@ func foreground() {
 	if err != nil {
 		fatalf("pty: %v", err)
 	}
-	signals := Catch()
-	signals.CatchUsual()
-	signals.CatchRest()
+	signals, err := Catch()
+	if err == nil {
+		err = signals.CatchRest()
+	}
+	if err != nil {
+		fatalf("Catch: %v", err)
+	}
 	cmd := onTerminal(helper("until-resized"), slave)
 	if err := cmd.Start(); err != nil {
 		fatalf("start: %v", err)

@@ -1,8 +1,8 @@
 package terminal
 
 import (
+	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"sync"
 
@@ -11,36 +11,44 @@ import (
 
 // Signals holds the signals sent to the runtime that are meant for the process
 // it runs.
+//
+// Their handler writes a signal's number into a pipe. Package os/signal would have each
+// signal pass through a thread of its own already when it is to be caught: half a
+// millisecond, where an rt_sigaction takes a thousandth of that.
 type Signals struct {
-	c    chan os.Signal
-	busy sync.WaitGroup // goroutines that still have signals to catch
-	stop chan struct{}
-	once sync.Once
+	reading, writing int // the pipe's ends
+	caught           []caught
+	begin, end       sync.Once
+	c                chan os.Signal
+	stop             chan struct{}
 }
 
-// Catch begins to catch the signals that a person, a service manager or a
-// closing terminal send to end a program: SIGHUP, SIGINT, SIGQUIT and SIGTERM.
-// What arrives until Forward is kept, up to 128 signals.
-//
-// Every signal costs os/signal two switches of threads, about 15 µs, so Catch
-// returns at once and [Signals.Wait] waits.
-func Catch() *Signals {
-	s := &Signals{c: make(chan os.Signal, 128), stop: make(chan struct{})}
-	s.add([]os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM})
-	return s
+// caught is a signal that is caught, and what it did before.
+type caught struct {
+	sig    unix.Signal
+	before action
 }
 
-// CatchUsual begins to catch the signals that people and programs send to each other:
-// SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP and SIGCONT.
-//
-// It returns at once. Until a signal is caught it does to the runtime what it
-// would have done a moment earlier.
-func (s *Signals) CatchUsual() { s.add(usual) }
+// ending are the signals that a person, a service manager or a closing terminal send to
+// end a program.
+var ending = []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM}
 
-var usual = []os.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTSTP, unix.SIGCONT}
+// Catch catches SIGHUP, SIGINT, SIGQUIT and SIGTERM. What arrives until Forward is kept,
+// up to the size of a pipe.
+func Catch() (*Signals, error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	s := &Signals{reading: ends[0], writing: ends[1], stop: make(chan struct{})}
+	if err := s.add(ending); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
 
-// CatchRest begins to catch all others, which nobody sends to a program that has only
-// just started, but for
+// CatchRest catches all other signals, but for
 //
 //   - SIGKILL and SIGSTOP, which cannot be caught;
 //   - SIGCHLD and SIGPIPE, which tell of the runtime's own children and files,
@@ -51,36 +59,29 @@ var usual = []os.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTSTP, 
 //   - SIGPROF, which the Go runtime keeps for its profiler;
 //   - SIGWINCH, which is about the caller's terminal: a [Session] handles it;
 //   - 32 to 34, which are left to C libraries.
-//
-// They take about 0.7 ms.
-func (s *Signals) CatchRest() { s.add(rest()) }
+func (s *Signals) CatchRest() error { return s.add(rest()) }
 
-// add catches signals on a goroutine.
-func (s *Signals) add(list []os.Signal) {
-	s.busy.Go(func() {
-		// In small parts, because Notify holds a lock that Stop and another
-		// Notify (that of a Session) wait for.
-		for part := range slices.Chunk(list, 4) {
-			select {
-			case <-s.stop:
-				return
-			default:
-				signal.Notify(s.c, part...)
-			}
+// add catches signals.
+func (s *Signals) add(list []unix.Signal) error {
+	for _, sig := range list {
+		before, err := install(sig, s.writing)
+		if err != nil {
+			return fmt.Errorf("signal %d: %w", sig, err)
 		}
-	})
+		s.caught = append(s.caught, caught{sig, before})
+	}
+	return nil
 }
 
 // rest returns the signals of CatchRest.
-func rest() []os.Signal {
-	list := make([]os.Signal, 0, 64)
+func rest() []unix.Signal {
+	list := make([]unix.Signal, 0, 64)
 	for n := unix.Signal(1); n <= 64; n++ {
 		switch n {
 		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG,
 			unix.SIGTTIN, unix.SIGTTOU, unix.SIGPROF, unix.SIGWINCH, 32, 33, 34:
-		case unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM:
 		default:
-			if !slices.Contains(usual, os.Signal(n)) {
+			if !slices.Contains(ending, n) {
 				list = append(list, n)
 			}
 		}
@@ -88,24 +89,64 @@ func rest() []os.Signal {
 	return list
 }
 
-// Wait returns when all signals that were asked for are caught.
-func (s *Signals) Wait() { s.busy.Wait() }
+// Next returns a signal that has come, or 0: during the creation of a container, one means
+// to give up.
+func (s *Signals) Next() unix.Signal {
+	if s.c == nil {
+		return s.take()
+	}
+	select {
+	case sig := <-s.c:
+		return sig.(unix.Signal)
+	default:
+		return 0
+	}
+}
 
-// C gives the signals caught so far to a caller that does not forward them yet:
-// during the creation of a container, a signal means to give up.
-func (s *Signals) C() <-chan os.Signal { return s.c }
+// take takes a signal out of the pipe.
+func (s *Signals) take() unix.Signal {
+	var number [1]byte
+	if n, _ := unix.Read(s.reading, number[:]); n != 1 {
+		return 0
+	}
+	return unix.Signal(number[0])
+}
+
+// C gives signals as they come to a caller that does not forward them yet. They pass
+// through a goroutine.
+func (s *Signals) C() <-chan os.Signal {
+	s.begin.Do(func() {
+		s.c = make(chan os.Signal, 128)
+		go s.read()
+	})
+	return s.c
+}
+
+// read moves signals from the pipe to the channel.
+func (s *Signals) read() {
+	poll := []unix.PollFd{{Fd: int32(s.reading), Events: unix.POLLIN}}
+	for {
+		_, _ = unix.Poll(poll, -1)
+		for sig := s.take(); sig != 0; sig = s.take() {
+			select {
+			case s.c <- sig:
+			case <-s.stop:
+				return
+			}
+		}
+	}
+}
 
 // Forward calls send for every signal caught before and from now on, in the
-// order of arrival, on a goroutine of its own. It returns when all signals that
-// were asked for are caught; so the process is to be set going after it. Errors are send's own
+// order of arrival, on a goroutine of its own. Errors are send's own
 // business, and so is a signal after the end of the process, when there is
 // nobody to send it to and the runtime should give up whatever it is doing.
 func (s *Signals) Forward(send func(unix.Signal)) {
-	s.Wait()
+	c := s.C()
 	go func() {
 		for {
 			select {
-			case sig := <-s.c:
+			case sig := <-c:
 				send(sig.(unix.Signal))
 			case <-s.stop:
 				return
@@ -114,12 +155,13 @@ func (s *Signals) Forward(send func(unix.Signal)) {
 	}()
 }
 
-// Stop ends forwarding and gives all signals their former effect. It costs as
-// much as catching them, so a runtime that is about to exit leaves it out.
+// Stop ends forwarding and gives all signals their former effect. The pipe stays: a
+// handler may be about to write.
 func (s *Signals) Stop() {
-	s.once.Do(func() {
+	s.end.Do(func() {
 		close(s.stop)
-		s.Wait()
-		signal.Stop(s.c)
+		for _, c := range s.caught {
+			restore(c.sig, c.before)
+		}
 	})
 }

@@ -2,18 +2,32 @@ package terminal
 
 import (
 	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// catchAll catches all signals until the test ends.
+func catchAll(t *testing.T) *Signals {
+	t.Helper()
+	s, err := Catch()
+	if err == nil {
+		t.Cleanup(s.Stop)
+		err = s.CatchRest()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestForward(t *testing.T) {
-	s := Catch()
-	s.CatchUsual()
-	s.CatchRest()
-	defer s.Stop()
-	s.Wait()
+	s := catchAll(t)
 	unix.Kill(os.Getpid(), unix.SIGTERM) // before there is anybody to send it to
 	got := make(chan unix.Signal, 128)
 	s.Forward(func(sig unix.Signal) { got <- sig })
@@ -45,19 +59,102 @@ func TestForward(t *testing.T) {
 }
 
 func TestRest(t *testing.T) {
-	if n := len(rest()); n != 64-12-len(usual)-4 {
-		t.Errorf("%d signals, want all 64 but twelve, the usual ones and the four of Catch", n)
+	if n := len(rest()); n != 64-12-len(ending) {
+		t.Errorf("%d signals, want all 64 but twelve and those of Catch", n)
 	}
 }
 
-func TestStop(t *testing.T) {
-	s := Catch()
-	s.CatchUsual()
-	s.Stop() // possibly before all are caught, and without Forward
-	s.Stop()
-	s = Catch()
-	s.Forward(func(unix.Signal) {})
-	s.Stop()
+// TestNext: signals are kept in their order, with and without a goroutine that moves them.
+func TestNext(t *testing.T) {
+	s := catchAll(t)
+	if sig := s.Next(); sig != 0 {
+		t.Fatalf("%v has come before any was sent", sig)
+	}
+	pid, me := os.Getpid(), unix.Gettid()
+	for _, sig := range []unix.Signal{unix.SIGUSR1, unix.SIGTERM, unix.Signal(50)} {
+		if err := unix.Tgkill(pid, me, sig); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(5 * time.Second)
+		got := s.Next()
+		for got == 0 && time.Now().Before(deadline) {
+			got = s.Next()
+		}
+		if got != sig {
+			t.Errorf("sent %v, got %v", sig, got)
+		}
+		s.C() // from the second signal on
+	}
+}
+
+// TestFaults: what a thread does wrong is still the Go runtime's to report, and a signal
+// of the same number that somebody sends is caught.
+func TestFaults(t *testing.T) {
+	s := catchAll(t)
+	for range 3 {
+		func() {
+			defer func() {
+				if err, ok := recover().(runtime.Error); !ok || !strings.Contains(err.Error(), "nil pointer") {
+					t.Errorf("recovered %v", err)
+				}
+			}()
+			var nothing *[4]int
+			t.Error(nothing[2])
+		}()
+	}
+	if sig := s.Next(); sig != 0 {
+		t.Errorf("a fault was caught as %v", sig)
+	}
+	unix.Kill(os.Getpid(), unix.SIGSEGV)
+	select {
+	case sig := <-s.C():
+		if sig != unix.SIGSEGV {
+			t.Errorf("got %v", sig)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("SIGSEGV was not caught")
+	}
+}
+
+// TestDeepStack has signals arrive while goroutines use all of their small stacks.
+func TestDeepStack(t *testing.T) {
+	s := catchAll(t)
+	var taken atomic.Int32
+	s.Forward(func(unix.Signal) { taken.Add(1) })
+	done := make(chan struct{})
+	const sent = 2000
+	go func() {
+		defer close(done)
+		for range sent {
+			unix.Kill(os.Getpid(), unix.Signal(50))
+		}
+	}()
+	var deep func(n int) int
+	deep = func(n int) int {
+		if n == 0 {
+			return 0
+		}
+		return deep(n-1) + 1
+	}
+	for running := true; running; {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() { deep(1000) })
+		}
+		all.Wait()
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for taken.Load() < sent && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	if n := taken.Load(); n != sent { // real-time signals do not merge
+		t.Errorf("%d of %d signals were forwarded", n, sent)
+	}
 }
 
 func TestReaping(t *testing.T) {
