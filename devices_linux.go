@@ -132,22 +132,29 @@ func (b *birth) mknod(a *program.Assembler, dir program.Reg, name string, mode u
 	a.Jump(done)
 	a.Bind(exists)
 
+	differs := a.NewLabel()
+	unlessDevice(a, dir.Arg(), n, what, unix.AT_SYMLINK_NOFOLLOW, mode&unix.S_IFMT, major, minor, differs)
+	a.Jump(done)
+	a.Bind(differs)
+	a.Fail(unix.EEXIST, what+" exists and is something else")
+	a.Bind(done)
+}
+
+// unlessDevice goes on at the label unless the file is that device, or a FIFO if kind says
+// so. How it is named is for statx(2).
+func unlessDevice(a *program.Assembler, dir, name program.Arg, what string, flags int, kind uint32, major, minor int64, differs program.Label) {
 	// struct statx: stx_mode in the word at 28, stx_rdev_major and _minor at 128.
-	got, differs := a.Reg(), a.NewLabel()
-	a.Call(program.Discard, unix.SYS_STATX, dir.Arg(), n, program.Const(unix.AT_SYMLINK_NOFOLLOW), program.Const(unix.STATX_TYPE), program.Scratch(0)).Note(what)
+	got := a.Reg()
+	a.Call(program.Discard, unix.SYS_STATX, dir, name, program.Const(flags), program.Const(unix.STATX_TYPE), program.Scratch(0)).Note(what)
 	a.Load32(got, 28, unix.S_IFMT)
-	a.Unless(got.Arg(), program.Const(mode&unix.S_IFMT), differs)
-	if mode&unix.S_IFMT != unix.S_IFIFO {
+	a.Unless(got.Arg(), program.Const(kind), differs)
+	if kind != unix.S_IFIFO {
 		a.Load32(got, 128, 1<<32-1)
 		a.Unless(got.Arg(), program.Const(major), differs)
 		a.Load32(got, 132, 1<<32-1)
 		a.Unless(got.Arg(), program.Const(minor), differs)
 	}
-	a.Jump(done)
-	a.Bind(differs)
-	a.Fail(unix.EEXIST, what+" exists and is something else")
 	a.Release(got)
-	a.Bind(done)
 }
 
 // links makes the symbolic links of /dev. /dev/ptmx is the container's own

@@ -37,6 +37,8 @@ type host struct {
 	// streamOwner has the owner of each standard stream that may be given to
 	// the container's user; the null device is not among them.
 	streamOwner map[int]uint32
+	// nullStreams are the others.
+	nullStreams []nullStream
 	// fileLimit is the caller's RLIMIT_NOFILE.
 	fileLimit unix.Rlimit
 	// module says whether a Linux security module is active.
@@ -87,8 +89,13 @@ func thisHost(cgroupManager, rootless string) (*host, error) {
 	}
 	for fd := range 3 {
 		var st unix.Stat_t
-		if unix.Fstat(fd, &st) == nil && !(st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)) {
+		if unix.Fstat(fd, &st) != nil {
+			continue
+		}
+		if !isNull(&st) {
 			h.streamOwner[fd] = st.Uid
+		} else if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && flags&unix.O_PATH == 0 {
+			h.nullStreams = append(h.nullStreams, nullStream{fd, flags & unix.O_ACCMODE, st.Uid})
 		}
 	}
 	return h, nil

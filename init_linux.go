@@ -233,6 +233,7 @@ func (b *birth) becomeProcess(p *plan.Plan) (found *program.Reg) {
 	p.Add(b.scheduling()...)
 	p.Add(b.limits()...)
 	p.Add(b.personality()...)
+	p.Add(b.ownNull()...)
 	p.Add(b.standardStreams()...)
 	p.Add(b.closeRest())
 	before, after := b.workingDirectory()

@@ -37,7 +37,7 @@ func (b *birth) openMasks() []plan.Step {
 			if err := unix.Fstat(b.nullFd, &st); err != nil {
 				return nil, os.NewSyscallError("fstat", err)
 			}
-			if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
+			if !isNull(&st) {
 				return nil, errors.New("/dev/null is not the null device (character 1:3)")
 			}
 			return nil, nil

@@ -72,6 +72,7 @@ type planCase struct {
 	systemd string
 	edit    func(*specs.Spec)
 	user    bool // run by a user without privileges
+	null    []nullStream
 }
 
 // host is what the case runs on.
@@ -80,6 +81,7 @@ func (c *planCase) host(passwd string) *host {
 		return userHost(c.layout, passwd)
 	}
 	h := testHost(c.layout, passwd)
+	h.nullStreams = c.null
 	h.systemd = c.systemd != ""
 	if c.systemd == "user" {
 		h.userSystemd, h.euid = true, 1000
@@ -90,6 +92,7 @@ func (c *planCase) host(passwd string) *host {
 var planCases = []planCase{
 	{name: "default-v2", layout: unified},
 	{name: "default-v1", layout: legacy},
+	{name: "null-streams", layout: unified, null: []nullStream{{0, unix.O_RDONLY, 0}, {2, unix.O_WRONLY, 0}}},
 	{name: "default-hybrid", layout: hybrid},
 	{name: "create", layout: unified, opt: birthOptions{wait: true}, edit: func(s *specs.Spec) { s.Process.Terminal = false }},
 	{name: "create-without-process", layout: unified, opt: birthOptions{wait: true}, edit: func(s *specs.Spec) { s.Process = nil }},

@@ -108,3 +108,52 @@ load helpers
 	has "$ERR" procfs
 	nothing_left
 }
+
+# picture_of_null: what of the host's null device its owner could change. Its times tell of
+# every change.
+picture_of_null() { stat -c '%F %t:%T %a %u:%g %y %z' /dev/null; }
+
+# NULL_ATTACKS do what changes nothing but the time of the change, so that nobody suffers.
+NULL_ATTACKS='for fd in 0 1 2; do chmod 666 /proc/self/fd/$fd; chown 0:0 /proc/self/fd/$fd; touch /proc/self/fd/$fd; done
+	cat; echo discarded; echo discarded >&2; for fd in 0 1 2; do stat -Lc %t:%T /proc/$$/fd/$fd; done | sort | uniq -c >/tmp/said'
+
+@test "streams on the null device are no handle on the mode, owner or times of the host's" {
+	needs_root 'nobody else can change it'
+	own_users
+	local before users
+	own_rootfs
+	caps CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
+	config '.mounts |= map(select(.destination != "/tmp"))'
+	before=$(picture_of_null)
+	for users in '[]' '[{"containerID": 0, "hostID": 0, "size": 65536}]'; do
+		config '.linux.namespaces |= map(select(.type != "user")) | if $m != [] then
+			.linux.namespaces += [{type: "user"}] | .linux.uidMappings = $m | .linux.gidMappings = $m else . end' --argjson m "$users"
+		args sh -c "$NULL_ATTACKS"
+		"$RUNTIME" "${STATE[@]}" run --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
+		is "$(picture_of_null)" "$before" "the host's null device, with mappings $users"
+		is "$(tr -s ' ' <"$ROOTFS/tmp/said")" ' 3 1:3'
+		args sleep 60
+		ok run --detach --bundle "$BUNDLE" "$ID"
+		"$RUNTIME" "${STATE[@]}" exec "$ID" sh -c "$NULL_ATTACKS" </dev/null >/dev/null 2>&1
+		is "$(picture_of_null)" "$before" "the host's null device, after exec with mappings $users"
+		is "$(tr -s ' ' <"$ROOTFS/tmp/said")" ' 3 1:3'
+		silent delete --force "$ID"
+	done
+}
+
+@test "exec with streams on the null device where the container's is something else" {
+	needs_root 'nobody else can change it'
+	own_users
+	local before there
+	before=$(picture_of_null)
+	own_rootfs
+	caps CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_MKNOD
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	for there in ':' 'ln -s /dev/zero /dev/null' 'echo text >/dev/null' 'mkfifo /dev/null' 'mknod /dev/null c 1 5' 'mkdir /dev/null' 'mknod /dev/null b 1 3'; do
+		ok exec "$ID" sh -c "rm -rf /dev/null; $there"
+		"$RUNTIME" "${STATE[@]}" exec "$ID" sh -c "$NULL_ATTACKS" </dev/null >/dev/null 2>&1
+		is "$(picture_of_null)" "$before" "the host's null device, after $there"
+		is "$(tr -s ' ' <"$ROOTFS/tmp/said")" ' 3 1:3' "the streams after $there"
+	done
+}

@@ -382,6 +382,7 @@ places() {
 		\( -path '/sys/fs/cgroup*' \( ! -type d -o ! \( "${cgroups[@]}" \) -o -printf 'cgroup %p\n' \) \) -o \
 		\( -path "$SHARED/rootfs*" -printf 'rootfs %P %y %M %U:%G %s %l\n' \) -o \
 		-path "$ROOT/*" -printf 'state %P %y\n' 2>/dev/null || true
+	stat -c 'device %n %F %t:%T %a %U:%G' /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/ptmx
 	read -r flags </sys/class/net/lo/flags
 	echo "lo $flags"
 	for fd in {3..9}; do
