@@ -140,9 +140,10 @@ func (b *birth) runtimeHooks() []plan.Step {
 // containerHooks run in the container's namespaces, before its root is.
 func (b *birth) containerHooks() []plan.Step {
 	return b.hookSteps(hookCreateContainer, func() (*hooks.Namespaces, error) {
-		in := b.namespacesOfInit(b.child.Pidfd)
+		pidfd, err := b.builder()
+		in := b.namespacesOfInit(pidfd)
 		in.Clone = nil // a program of the host's: the container's limits are not its
-		return in, nil
+		return in, err
 	})
 }
 

@@ -62,9 +62,11 @@ type birth struct {
 	// explains fills plan.Step.Shell, which nobody reads elsewhere.
 	explains bool
 
-	root           program.Arg // the container's root directory
-	bareProc       []string    // where the host has procfs and sysfs, for leavesHostMounts
-	rootfsFd       int         // the clone of the rootfs, as the runtime has it
+	root           program.Arg   // the container's root directory
+	hostTree       *tree         // of a container that is built aside
+	built          program.Label // where its first process goes on
+	bareProc       []string      // where the host has procfs and sysfs, for leavesHostMounts
+	rootfsFd       int           // the clone of the rootfs, as the runtime has it
 	procFd, nullFd int
 	startFd        int         // listening socket of a container that waits
 	startConn      program.Reg // and start's connection to it
@@ -154,6 +156,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.makeRdt()...)
 	p.Add(b.openNamespaces()...)
 	p.Add(b.openRoot()...)
+	p.Add(b.openHostTree()...)
 	p.Add(b.openSources()...)
 	p.Add(b.mapOwners(true)...)
 	p.Add(b.openLent()...)
@@ -170,6 +173,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.oomScore()...)
 	p.Add(b.hide()...)
 	p.Add(b.joinEarly()...)
+	p.Add(b.joinMountsFirst()...)
 	p.Add(b.enterUsers()...)
 	p.Add(b.newTimeNamespace()...)
 	p.Add(b.startUnit()...)
@@ -189,6 +193,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.enterSubCgroup()...)
 	p.Add(b.session())
 	p.Add(b.keyring()...)
+	p.Add(b.buildAside()...)
 	p.Add(b.attachRoot()...)
 	p.Add(b.mountAll()...)
 	p.Add(b.devices()...)

@@ -27,6 +27,11 @@ func (b *birth) mountsByPath() int {
 	return slices.IndexFunc(b.ns.list, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.MountNamespace && ns.Path != "" })
 }
 
+// mountsField is the field that names it.
+func (b *birth) mountsField() string {
+	return fmt.Sprintf("/linux/namespaces/%d/path", b.mountsByPath())
+}
+
 // checkJoinedMounts refuses what cannot be had where the container's mounts are in no
 // namespace.
 func (b *birth) checkJoinedMounts() []error {
@@ -76,8 +81,8 @@ func (b *birth) joinMounts() []plan.Step {
 	if i < 0 {
 		return nil
 	}
-	path, field := b.ns.list[i].Path, fmt.Sprintf("/linux/namespaces/%d/path", i)
-	return append([]plan.Step{{
+	path, field := b.ns.list[i].Path, b.mountsField()
+	steps := []plan.Step{{
 		Field: field, By: plan.Init, Words: "copy the finished mounts to take them along",
 		Reason: "the copy is mounted nowhere: nobody who is in a mount namespace sees it, and nothing comes to it from there",
 		Shell:  b.typed(func() []string { return shellMissing("joining the mount namespace " + path) }),
@@ -92,18 +97,26 @@ func (b *birth) joinMounts() []plan.Step {
 			a.Call(program.Discard, unix.SYS_DUP3, tree.Arg(), program.Const(b.rootfsFd), program.Const(unix.O_CLOEXEC)).Note("/")
 			closeFd(a, tree)
 			b.root = program.Const(b.rootfsFd)
+			if b.buildsAside() {
+				a.Return()
+				a.Bind(b.built)
+			}
 		},
-	}, {
-		Field: field, By: plan.Init, Words: "join the mount namespace " + path,
-		Reason: "after all mounts: none is made in it",
-		Shell:  b.remark("not in this script"),
-		Assemble: func(a *program.Assembler) {
-			a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(unix.CLONE_NEWNS)).Note(path)
-		},
-	}, {
+	}}
+	if !b.buildsAside() {
+		steps = append(steps, plan.Step{
+			Field: field, By: plan.Init, Words: "join the mount namespace " + path,
+			Reason: "after all mounts: none is made in it",
+			Shell:  b.remark("the script stays in the namespace that it builds in"),
+			Assemble: func(a *program.Assembler) {
+				a.Call(program.Discard, unix.SYS_SETNS, program.Const(b.nsFds[i]), program.Const(unix.CLONE_NEWNS)).Note(path)
+			},
+		})
+	}
+	return append(append(steps, plan.Step{
 		Field: "/root/path", By: plan.Init, Words: "change the root directory to the copy",
 		Reason: "it has nothing above it: CAP_SYS_CHROOT finds no way out",
-		Shell:  b.remark("not in this script"),
+		Shell:  b.remark("the script stays in the namespace that it builds in"),
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_FCHDIR, b.root).Note("/")
 			a.Call(program.Discard, unix.SYS_CHROOT, a.String(".")).Note("/")
@@ -115,7 +128,7 @@ func (b *birth) joinMounts() []plan.Step {
 			}
 			a.Release(half)
 		},
-	}}, b.streamsOfConsole()...)
+	}), b.streamsOfConsole()...)
 }
 
 // streamsOfConsole gives the process its pty as it is in the joined namespace: the slave

@@ -35,7 +35,7 @@ func (b *birth) joinEarly() []plan.Step {
 	for _, kind := range spec.Namespaces {
 		for i, ns := range b.ns.list {
 			if ns.Type != kind.Type || ns.Path == "" || ns.Type == specs.UserNamespace || ns.Type == specs.MountNamespace {
-				continue
+				continue // for the last, see joinMountsFirst
 			}
 			steps = append(steps, plan.Step{
 				Field: fmt.Sprintf("/linux/namespaces/%d/path", i), By: plan.Init,
@@ -78,6 +78,9 @@ func (b *birth) enterUsers() []plan.Step {
 		})
 	}
 	flags := b.ns.late &^ unix.CLONE_NEWCGROUP
+	if b.buildsAside() {
+		flags &^= b.ns.building
+	}
 	if flags == 0 {
 		return steps
 	}

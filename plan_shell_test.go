@@ -14,7 +14,7 @@ import (
 )
 
 // goldenScripts are the planCases whose script is held to a file.
-var goldenScripts = []string{"default-v2", "resources-v1", "user", "joined-namespaces", "scheduling", "time-namespace", "user-namespace", "rootless", "rootless-ranges"}
+var goldenScripts = []string{"default-v2", "resources-v1", "user", "joined-namespaces", "joined-mount-namespace", "scheduling", "time-namespace", "user-namespace", "rootless", "rootless-ranges"}
 
 // untyped are the planCases with steps that no shell command stands for yet.
 var untyped = []string{"mount-copies-and-links", "net-devices"}

@@ -192,6 +192,11 @@ var planCases = []planCase{
 		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 60}}
 	}},
 	{name: "joined-mount-namespace", layout: unified, edit: joinMountNamespace},
+	{name: "joined-mount-namespace-in-new-user-namespace", layout: unified, edit: func(s *specs.Spec) {
+		mapUsers(s)
+		joinMountNamespace(s)
+		s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/bin/hook"}}}
+	}},
 	{name: "joined-mount-namespace-in-user-namespace", layout: unified, user: true, edit: func(s *specs.Spec) {
 		spec.Rootless(s, 1000, 1000)
 		joinMountNamespace(s)

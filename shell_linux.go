@@ -80,7 +80,7 @@ func (b *birth) shellClone() []string {
 		if ns.Type == specs.UserNamespace && ns.Path == "" {
 			continue // see shellUsers
 		}
-		if ns.Path != "" {
+		if ns.Path != "" && ns.Type != specs.MountNamespace { // that one is built in a new one, see joinMounts
 			join = append(join, "--"+shellNamespace(ns.Type)+"="+ns.Path)
 			continue
 		}

@@ -360,6 +360,20 @@ func (a *Assembler) Fork(slot, cgroup int) {
 	a.emit(opFork, Discard, unix.SYS_CLONE3, []Arg{Const(slot), Const(cgroup)})
 }
 
+// Aside goes on in a child of this process that shares its descriptors, but neither its
+// memory nor its namespaces, root directory and umask (CLONE_FILES of clone3(2)), while this
+// process waits. Once the child has come to [Assembler.Return], this one goes on at the
+// label: what the child has opened is open, and its registers are as they were. The child
+// uses the sync socket as its parent would, and its failure is the Program's.
+//
+// It is for what takes namespaces that this process must not enter, as there would be no way back.
+func (a *Assembler) Aside(after Label) {
+	a.fixups = append(a.fixups, fixup{a.emit(opAside, Discard, unix.SYS_CLONE3, nil), -1, after})
+}
+
+// Return ends the process that [Assembler.Aside] has made.
+func (a *Assembler) Return() { a.emit(opReturn, Discard, noCall, nil) }
+
 // Fail ends the program with this errno.
 func (a *Assembler) Fail(errno unix.Errno, note string) {
 	Call{a, a.emit(opFail, Discard, noCall, []Arg{Const(int(errno))})}.Note(note)

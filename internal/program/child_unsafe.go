@@ -196,6 +196,37 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 			}
 			rep.values[args[0]%numValues] = uint64(rep.forked)
 
+		case opAside:
+			// It is of this process alone: nobody gets a signal at its end, and no pid or
+			// pidfd of it leaves here.
+			ca.flags, ca.pidfd, ca.parentTID, ca.exitSignal, ca.cgroup = unix.CLONE_FILES, 0, 0, 0, 0
+			result, _, err = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0, 0, 0, 0)
+			if err != 0 {
+				goto fail
+			}
+			if result == 0 {
+				syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
+				break
+			}
+			for {
+				_, _, err = syscall.RawSyscall6(unix.SYS_WAIT4, result, uintptr(unsafe.Pointer(&rep.aside)), unix.WALL, 0, 0, 0)
+				if err != unix.EINTR {
+					break
+				}
+			}
+			if err != 0 {
+				goto fail
+			}
+			if rep.aside != 0 {
+				goto orphan // it has said why, or died where the page says that it was
+			}
+			next = uintptr(in.target)
+
+		case opReturn:
+			for {
+				syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
+			}
+
 		case opFail:
 			err = syscall.Errno(args[0])
 			goto fail

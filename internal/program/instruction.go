@@ -24,6 +24,8 @@ const (
 	opSync                      // tell the parent token args[0], wait for its answer
 	opReportTo                  // send the shared memory's descriptor to socket args[0]
 	opFork                      // go on in a child with CLONE_PARENT, in cgroup args[1]; publish its pid in slot args[0]
+	opAside                     // go on in a child that has the same descriptors; when it has returned, at target in this process
+	opReturn                    // end the process that opAside made
 	opFail                      // fail with errno args[0]
 	opCloseOthers               // close all descriptors from args[0] up but args[1], the shared memory's, and unless args[2] the sync socket
 	opFilter                    // install the seccomp filter args[1] with flags args[0], see [Assembler.Filter]; args[2]: it has a listener; args[3]: exit_group is forbidden; args[4]: the socket to send the listener over

@@ -227,6 +227,15 @@ func TestInstructions(t *testing.T) {
 				t.Errorf("the parent is %d, want the test, %d", o.Value(1), os.Getpid())
 			}
 		}},
+		{name: "aside and return", build: func(a *Assembler) {
+			after := a.NewLabel()
+			a.Aside(after)
+			a.Publish(0, Const(1))
+			a.Return()
+			a.Bind(after)
+			a.Publish(1, Const(2))
+			a.Exit(3)
+		}, status: 3, values: map[int]uint64{0: 1, 1: 2}},
 		{name: "fail", build: func(a *Assembler) {
 			a.Fail(unix.ENOTTY, "on purpose")
 		}, errno: unix.ENOTTY},

@@ -59,6 +59,7 @@ type report struct {
 	note    [noteSize]byte
 	words   [messageSize]byte // the kernel's
 	scratch [ScratchSize]byte
+	aside   int32 // wait status of the process that opAside made, written by the kernel
 }
 
 // message is a struct msghdr with addresses as numbers: the child's memory has

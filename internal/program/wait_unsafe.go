@@ -160,6 +160,9 @@ func (c *Child) failure() error {
 		f.Killed = true
 		f.Errno = 0
 		f.Status, f.BySignal = int(info.status), info.bySignal()
+		if aside := syscall.WaitStatus(c.rep.aside); aside.Signaled() {
+			f.Status, f.BySignal = int(aside.Signal()), true
+		}
 	}
 	return f
 }

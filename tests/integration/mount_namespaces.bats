@@ -359,3 +359,134 @@ startContainer $NS hook"
 	refused /linux/namespaces create --bundle "$BUNDLE" "$ID.b"
 	unchanged
 }
+
+# users: the config gets a new user namespace.
+users() {
+	config '.linux.namespaces |= map(select(.type != "user")) + [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	chmod 711 "$OCI_TEST_TMP" "$T" "$BUNDLE"
+}
+
+@test "a mount namespace of the host's root in a new user namespace, which has no right to it" {
+	own_users
+	owner
+	own_rootfs
+	users
+	chown -R 100000:100000 "$ROOTFS"
+	mount_add /scratch tmpfs tmpfs size=1m
+	config '.linux.maskedPaths = ["/proc/uptime"] | .linux.readonlyPaths = ["/home"]'
+	caps CAP_SYS_ADMIN CAP_SYS_CHROOT
+	args sh -c 'readlink /proc/self/ns/mnt; cat /proc/self/uid_map; echo $$; echo x >/scratch/x && cat /scratch/x; touch /made && stat -c %u /made
+		echo x >/home/x; wc -c </proc/uptime; test -e /mnt/of-the-owner || echo hidden; echo x >/dev/null && echo null
+		umount /proc/uptime; nsenter --mount=/proc/self/ns/mnt ls /mnt; cat /proc/self/cgroup | grep -v : ; ls -d /sys/class/net/lo'
+	rt run --bundle "$BUNDLE" "$ID.b"
+	like "$OUT" "^mnt:\[[0-9]+\]"$'\n +0 +100000 +65536\n1\nx\n0\n0\nhidden\nnull\n/sys/class/net/lo$'
+	is "${OUT%%$'\n'*}" "$NS"
+	has "$ERR" 'Read-only file system'
+	# CAP_SYS_ADMIN of the user namespace is nothing in the owner's.
+	has "$ERR" 'Operation not permitted'
+	unchanged
+	# One more process inside has not been left over.
+	args sleep 61
+	ok create --bundle "$BUNDLE" "$ID.b"
+	silent start "$ID.b"
+	within "$ID.b" 'readlink /proc/self/ns/mnt; id -u; ls -d /proc/[0-9]* | wc -l; test -e /mnt/of-the-owner || echo hidden; echo x >/scratch/y; ls /scratch'
+	is "$OUT" "$NS"$'\n0\n4\nhidden\ny'
+	pid=$(init_pid "$ID.b")
+	is "$(cat "/proc/$pid/task/$pid/children")" '' 'children of the first process'
+	is "$(stat -c %u "/proc/$pid")" 100000 'owner of the first process'
+	ok delete --force "$ID.b"
+	args sh -c 'touch /upper && echo writable'
+	ok run --overlay --bundle "$BUNDLE" "$ID.c"
+	is "$OUT" writable
+	[[ ! -e $ROOTFS/upper ]] || fail "it is in the rootfs"
+	unchanged
+}
+
+@test "a mount namespace of the host's root in a new user namespace: hooks, a terminal, the host's pids" {
+	own_users
+	owner
+	own_rootfs
+	users
+	chown -R 100000:100000 "$ROOTFS"
+	cat >"$T/hook" <<'HOOK'
+#!/bin/sh
+exec >>"$1" 2>&1
+readlink /proc/self/ns/mnt
+id -u
+mount -t tmpfs hook "$2/home"
+echo hook >"$2/home/hook"
+HOOK
+	chmod 755 "$T/hook"
+	: >"$T/said"
+	chmod 666 "$T/said"
+	printf '#!/bin/sh\necho "$(readlink /proc/self/ns/mnt) $(cat /home/hook)" >/tmp/said\n' >"$ROOTFS/bin/hook"
+	chmod 755 "$ROOTFS/bin/hook"
+	config '.hooks = {createContainer: [{path: $h, args: ["hook", $said, $r]}], startContainer: [{path: "/bin/hook", env: ["PATH=/bin"]}]}' \
+		--arg h "$T/hook" --arg said "$T/said" --arg r "$ROOTFS"
+	args cat /home/hook /tmp/said
+	ok run --bundle "$BUNDLE" "$ID.b"
+	is "$OUT" "hook
+$NS hook"
+	like "$(<"$T/said")" $'^mnt:\\[[0-9]+\\]\n0$'
+	lacks "$(<"$T/said")" "$NS"
+	lacks "$(<"$T/said")" "$(readlink /proc/self/ns/mnt)"
+	unchanged
+	config 'del(.hooks) | .process.terminal = true'
+	args sh -c 'tty; echo yes >/dev/tty'
+	STATUS=0
+	OCI_TEST_MARK=$MARK timeout 20 script -qec "$RUNTIME ${STATE[*]} run --bundle $BUNDLE $ID.b" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
+	is "$STATUS" 0
+	has "$(tr -d '\r\0' <"$T/typed")" $'/dev/console\nyes'
+	config '.process.terminal = false'
+	# A failure aside is told of like any other.
+	mount_add /x tmpfs tmpfs size=1x
+	refused "(tmpfs on /x): fsconfig size=1x: tmpfs: Bad value for 'size'" create --bundle "$BUNDLE" "$ID.b"
+	config '.mounts |= .[:-1] | .linux.namespaces |= map(select(.type != "pid")) | .mounts |= map(select(.type != "proc"))'
+	args sh -c 'readlink -f /mnt; test -e /mnt/of-the-owner || echo hidden'
+	ok run --bundle "$BUNDLE" "$ID.b"
+	is "$OUT" $'/mnt\nhidden'
+	unchanged
+}
+
+@test "a mount namespace of one user namespace in another, both by path" {
+	own_users
+	users
+	owner
+	new_bundle "$BUNDLE"
+	users
+	args sleep 600
+	ok run --detach --bundle "$BUNDLE" "$ID.other"
+	other=$(init_pid "$ID.other")
+	new_bundle "$BUNDLE"
+	joiner "$OWNER"
+	config '.linux.namespaces += [{type: "user", path: $p}]' --arg p "/proc/$other/ns/user"
+	args sh -c 'readlink /proc/self/ns/mnt; readlink /proc/self/ns/user; test -e /mnt/of-the-owner || echo hidden'
+	ok run --bundle "$BUNDLE" "$ID.b"
+	is "$OUT" "$NS
+$(readlink "/proc/$other/ns/user")
+hidden"
+	unchanged
+	# and with the one that it belongs to
+	new_bundle "$BUNDLE"
+	joiner "$OWNER"
+	config '.linux.namespaces += [{type: "user", path: $p}]' --arg p "/proc/$OWNER/ns/user"
+	args sh -c 'readlink /proc/self/ns/mnt; readlink /proc/self/ns/user; test -e /mnt/of-the-owner || echo hidden'
+	ok run --bundle "$BUNDLE" "$ID.b"
+	is "$OUT" "$NS
+$(readlink "/proc/$OWNER/ns/user")
+hidden"
+	unchanged
+}
+
+@test "a mount namespace by path that the runtime has no right to" {
+	[[ $WORLD == rootless ]] || skip "root may join every mount namespace"
+	owner
+	config '.linux.namespaces |= map(if .type == "user" then del(.path) else . end)'
+	refused 'setns /proc/' create --bundle "$BUNDLE" "$ID.b"
+	has "$ERR" '(join the mount namespace'
+	has "$ERR" 'hint: a namespace can be joined by who is root in the user namespace that it belongs to: join that one too'
+	unchanged
+	config '(.linux.namespaces[] | select(.type == "mount")).path = "/proc/1/ns/mnt"'
+	refused '/linux/namespaces' create --bundle "$BUNDLE" "$ID.b"
+}

@@ -293,10 +293,10 @@ file_of() {
 }
 
 # all_ways PID CONFIG: runs the config with each of KINDS new, joined from the process, or
-# the host's, so that every two of them meet in every way; and looks which they are. The
+# the host's, so that every two of them meet in every way, half of them in the process's mount namespace; and looks which they are. The
 # config's mounts of joined namespaces are left out if LEAVE_OUT says so.
 all_ways() {
-	local x y z i kind file got want ways list out mounts
+	local x y z i kind file got want ways list out mounts filter
 	for x in 0 1 2; do for y in 0 1 2; do for z in 0 1 2; do
 		ways=("$x" "$y" "$z" $(((x + y) % 3)) $(((x + z) % 3)) $(((y + z) % 3)))
 		list='[]' out='["none"'
@@ -312,10 +312,15 @@ all_ways() {
 			cgroup) out+=', "cgroup"' ;;
 			esac
 		done
+		# The mount namespace is a new one or joined.
+		filter='.'
+		(((x + y + z) % 2)) || filter="(.linux.namespaces[] | select(.type == \"mount\")).path = \"/proc/$1/ns/mnt\""
 		mounts='.'
 		[[ $out != *proc* ]] || mounts='. + [{destination: "/proc", type: "bind", source: "/proc", options: ["rbind"]}]'
-		jq ".linux.namespaces += $list | .mounts |= (map(select(.type as \$t | $out] | index(\$t) | not)) | $mounts)" "$2" >"$BUNDLE/config.json"
+		jq ".linux.namespaces += $list | .mounts |= (map(select(.type as \$t | $out] | index(\$t) | not)) | $mounts) | $filter" "$2" >"$BUNDLE/config.json"
 		ok run --bundle "$BUNDLE" "$ID.ways"
+		got=${OUT##*$'\n'} want=$(readlink "/proc/$1/ns/mnt") OUT=${OUT%$'\n'*}
+		if [[ $filter == . ]]; then lacks "$want" "$got"; else is "$got" "$want" "the mount namespace with ${ways[*]}"; fi
 		i=0
 		for got in $OUT; do
 			kind=${KINDS[i]} file=$(file_of "${KINDS[i]}")
@@ -334,7 +339,7 @@ all_ways() {
 # seen: the config has no namespaces but the mount namespace, and shows all.
 seen() {
 	config 'del(.hostname) | .linux.namespaces = [{type: "mount"}]'
-	args sh -c 'for n in ipc net pid uts cgroup time; do readlink /proc/self/ns/$n; done'
+	args sh -c 'for n in ipc net pid uts cgroup time mnt; do readlink /proc/self/ns/$n; done'
 }
 
 @test "a user namespace by path, with all others new, joined or the host's, in every pair" {
