@@ -27,7 +27,7 @@ load helpers
 	done
 	ok delete "$ID"
 	rt exec "$ID" true
-	is "$STATUS" 1
+	is "$STATUS" 255
 	has "$ERR" 'does not exist'
 }
 
