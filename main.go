@@ -14,6 +14,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
@@ -55,16 +56,13 @@ func run(args []string) (status int) {
 	}()
 	cli.HelpFlag, cli.VersionFlag = quickFlag(cli.HelpFlag), quickFlag(cli.VersionFlag)
 	app := newApp()
-	app.Flags = quickFlags(app.Flags)
-	for _, c := range app.Commands {
-		c.Flags = quickFlags(c.Flags)
-	}
+	args = prepare(app, args)
 	app.Before = func(c *cli.Context) (err error) {
 		debug := c.Bool("debug") || c.String("log-level") == "debug"
 		log, err = runlog.Open(c.String("log"), c.String("log-format"), debug)
 		return err
 	}
-	err := app.Run(flagsFirst(app, args))
+	err := app.Run(args)
 	defer log.Close()
 	var exit exitError
 	switch {
@@ -97,6 +95,7 @@ func newApp() *cli.App {
 		DisableSliceFlagSeparator: true,
 		Usage:                     "run containers as the OCI runtime specification says",
 		Version:                   version,
+		Compiled:                  time.Unix(1, 0),              // printed nowhere; the library would look at the binary
 		ExitErrHandler:            func(*cli.Context, error) {}, // run prints them
 		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return err },
 		Flags: []cli.Flag{
