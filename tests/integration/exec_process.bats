@@ -63,7 +63,7 @@ load helpers
 CapBnd: 0000000000000021\nCapAmb: 0000000000000020\nNoNewPrivs: 1\n1024 2048\n99 199\n77\n6\nbest-effort: prio 6'
 	# Nothing of that is the container's.
 	ok exec "$ID" sh -c 'id -u; umask; cat /proc/self/oom_score_adj; cut -d " " -f 19 /proc/self/stat'
-	is "$OUT" $'0\n0022\n'"$(</proc/self/oom_score_adj)"$'\n0'
+	is "$OUT" $'0\n0022\n'"$(</proc/self/oom_score_adj)"$'\n'"$(nice)"
 }
 
 @test "exec: limits, groups and capabilities of the config are those of an exec without a file" {

@@ -309,6 +309,11 @@ cgroup2() {
 	[[ -e /sys/fs/cgroup/cgroup.controllers ]]
 }
 
+# kernel_since VERSION: the kernel is that one or a newer one.
+kernel_since() {
+	printf '%s\n%s\n' "$1" "$(uname -r)" | sort --check=quiet -V
+}
+
 # supports JQ WHAT: skips the test where the runtime's own features document says
 # that it lacks something that this suite is ahead of.
 supports() {
@@ -539,6 +544,10 @@ teardown() {
 	fi
 	slurp left /proc/self/mountinfo
 	[[ $left == *" $T"* ]] || rm -rf --one-file-system "$T" "$T.before" "$T.after"
-	((bad)) || trap - DEBUG # it has nothing to look at any more
+	trap - DEBUG # it has nothing to look at any more
+	if ((bad)) && [[ ${BATS_TEST_COMPLETED:-} ]]; then
+		# But that it is this line that failed, and not the last one of the test.
+		trap 'bats_debug_trap "$BASH_SOURCE"' DEBUG
+	fi
 	return $bad
 }

@@ -211,7 +211,7 @@ cpus() {
 	process '{"initial": "0"}'
 	ok exec --process "$T/process.json" "$ID"
 	# Before Linux 6.2 the cgroup's CPUs take its place.
-	if printf '6.2\n%s\n' "$(uname -r)" | sort --check=quiet -V; then
+	if kernel_since 6.2; then
 		is "$OUT" 0 'initial alone'
 	else
 		like "$OUT" "^(0|$all)$"

@@ -266,7 +266,7 @@ seccompFd the metadata $ID running $BUNDLE false"
 	config '.linux.seccomp.flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]'
 	mount_add /tmp tmpfs tmpfs
 	inside 'mkdir /tmp/d && echo made'
-	if [[ $(printf '5.19\n%s\n' "$(uname -r)" | sort -V | head -n 1) == 5.19 ]]; then
+	if kernel_since 5.19; then
 		is "$STATUS $OUT" '0 made' "$ERR"
 		is "$(sort -u "$T/calls")" 83 'calls that the agent saw'
 	else
