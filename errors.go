@@ -147,7 +147,7 @@ func hint(err error) string {
 		return "the kernel has no such file system; /proc/filesystems lists those it has"
 	case strings.Contains(text, "mount_setattr idmap of ") && errno == unix.EINVAL:
 		return "this file system cannot be id-mapped on this kernel"
-	case (strings.Contains(text, "fsconfig gid=") || strings.Contains(text, "fsconfig uid=")) && errno == unix.EINVAL:
+	case errno == unix.EINVAL && nr == unix.SYS_FSCONFIG && refusesOwner(step, text):
 		return "in a user namespace, only ids that are mapped there can own anything"
 	case errno == unix.EPERM && nr == unix.SYS_FSCONFIG && showsNamespace(text):
 		return "the namespace that it shows belongs to another user namespace than the container's, which alone may mount it; leave the mount out, or bind that of the host"
@@ -204,6 +204,17 @@ func hint(err error) string {
 		return "mount -t resctrl resctrl /sys/fs/resctrl, where /proc/filesystems lists resctrl: the processor has RDT or its like then"
 	}
 	return netDeviceHint(field, errno)
+}
+
+// refusesOwner says whether a mount may have been refused for the owner in its options. A file
+// system that knows nothing of fsconfig(2), as devpts of Linux 6.1, gets all of them
+// with the command to create it, and does not say which one it is.
+func refusesOwner(step *stepFailure, text string) bool {
+	if strings.Contains(text, "fsconfig create") && step != nil {
+		text = step.step.Detail
+		return strings.Contains(text, "gid=") || strings.Contains(text, "uid=")
+	}
+	return strings.Contains(text, "fsconfig gid=") || strings.Contains(text, "fsconfig uid=")
 }
 
 // refusesContext says whether a mount was refused for the label in its options.
