@@ -241,9 +241,16 @@ func (b *birth) leaveCgroup() error {
 	return b.threadBack()
 }
 
+// seesCallersCgroups says whether a mount of cgroup2 shows what the caller's does: the
+// container shares the caller's cgroup namespace, by which its paths in /proc/PID/cgroup
+// count, and has the right to mount it. runc and crun mount it then too.
+func (b *birth) seesCallersCgroups() bool {
+	return !b.ns.private(unix.CLONE_NEWCGROUP) && !b.inUsers() && b.host.initial && b.host.namespaces
+}
+
 // mountCgroup mounts what the container may see of the cgroup hierarchies: with
 // a cgroup namespace of its own, mounts that begin at its cgroup, else binds of
-// its cgroup's directories.
+// its cgroup's directories, or version 2 as the caller sees it.
 func (b *birth) mountCgroup(a *program.Assembler, m *mount) {
 	at := a.Reg()
 	b.makeInRoot(a, at, m.dest, true, 0)
@@ -253,7 +260,7 @@ func (b *birth) mountCgroup(a *program.Assembler, m *mount) {
 	attrs.Data, attrs.Super = nil, nil
 	if b.cgroups == nil || b.cgroups.mode == cgroup.Unified {
 		mnt := a.Reg()
-		if own || b.cgroups == nil {
+		if own || b.cgroups == nil || b.seesCallersCgroups() {
 			newMount(a, mnt, "cgroup2", "cgroup", &attrs)
 		} else {
 			bindCgroup(a, mnt, b.cgroups.dirs[0].Path, m)

@@ -73,6 +73,26 @@ load helpers
 	has "$OUT" "$ID"
 }
 
+@test "without a cgroup namespace, a mount of cgroup2 is the caller's, so that its paths lead there" {
+	cgroup2 || skip "of version 1, a container without a cgroup namespace sees its own cgroups alone"
+	config '.linux.namespaces |= map(select(.type != "cgroup"))'
+	inside_ok 'own=$(sed -n s/^0:://p /proc/self/cgroup); grep -qx $$ /sys/fs/cgroup/cgroup.procs && echo own part
+		grep -qx $$ "/sys/fs/cgroup$own/cgroup.procs" && echo by its path; mkdir "/sys/fs/cgroup$own/x" 2>&1; true'
+	if [[ $WORLD == root ]]; then
+		has "$OUT" 'by its path'
+		lacks "$OUT" 'own part'
+	else
+		# In a user namespace nobody may mount it.
+		has "$OUT" 'own part'
+	fi
+	has "$OUT" 'Read-only file system'
+	# Nor may a container with a user namespace of its own.
+	[[ $WORLD == root ]] || return 0
+	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	inside_ok 'grep -qx $$ /sys/fs/cgroup/cgroup.procs && echo own part'
+	is "$OUT" 'own part'
+}
+
 @test "namespaces left out are the caller's" {
 	config '.linux.namespaces |= map(select(.type == "mount" or .type == "user")) | del(.hostname)
 		| .mounts |= map(select(.type != "sysfs" and .type != "cgroup" and .type != "mqueue"))
