@@ -141,6 +141,8 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, systemd.ErrNotRunning):
 		return "--cgroup-manager cgroupfs does without systemd"
+	case strings.Contains(text, wrongType) && strings.Contains(text, "/annotations has "):
+		return "each value must be of systemd's own type, such as uint64 50 for CPUWeight: org.freedesktop.systemd1(5) has them"
 	case strings.Contains(text, "Bad value for 'size'"):
 		return "sizes take k, m or g: size=65536k"
 	case nr == unix.SYS_FSOPEN && errno == unix.ENODEV:

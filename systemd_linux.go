@@ -36,6 +36,7 @@ type scope struct {
 	user        bool   // of the calling user's systemd
 	description string // which no unit of another container has
 	properties  []systemd.Property
+	annotated   []string         // those of the annotations, as text
 	manager     *systemd.Manager // once connected
 }
 
@@ -174,6 +175,7 @@ func (s *scope) annotate(annotations map[string]string, limits []systemd.Propert
 			fault(errors.New("/linux/resources sets this property"))
 		default:
 			s.properties = systemd.Merge(s.properties, []systemd.Property{p})
+			s.annotated = append(s.annotated, p.String())
 		}
 	}
 	return faults
@@ -258,7 +260,7 @@ func (b *birth) doStartUnit() (func() error, error) {
 		if begun {
 			_ = s.end()
 		}
-		return nil, err
+		return nil, s.ofAnnotations(err)
 	}
 	cg, err := c.dirs.Adopt(b.child.Pid, cgroup.Controllers(append(slices.Clone(c.before), c.after...)), statisticsControllers)
 	if err != nil {
@@ -269,6 +271,19 @@ func (b *birth) doStartUnit() (func() error, error) {
 		return back, err
 	}
 	return back, nil
+}
+
+// wrongType is systemd's error for a property whose value is of another type than its own.
+const wrongType = "System.Error.ENXIO"
+
+// ofAnnotations tells of the annotations along with what systemd has against a property. For
+// a value of the wrong type it does not even say which one.
+func (s *scope) ofAnnotations(err error) error {
+	var refused *dbus.Error
+	if len(s.annotated) == 0 || !errors.As(err, &refused) || refused.Name != wrongType && !strings.Contains(refused.Text, "property") {
+		return err
+	}
+	return fmt.Errorf("%w; /annotations has %s", err, strings.Join(s.annotated, ", "))
 }
 
 func (s *scope) end() error { return endUnit(s.manager, s.Name, s.description) }

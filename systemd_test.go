@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -69,5 +71,31 @@ func TestFailedStartEndsOnlyItsOwnUnit(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What systemd has against a property is told along with the annotations that have some.
+func TestErrorOfAnnotations(t *testing.T) {
+	refused := func(name, text string) error {
+		return fmt.Errorf("StartTransientUnit web.scope: %w", &dbus.Error{Name: name, Text: text})
+	}
+	for _, test := range []struct {
+		annotated []string
+		err       error
+		want      bool
+	}{
+		{[]string{"CPUWeight=77", "KillMode='mixed'"}, refused(wrongType, "Failed to set unit properties: Unexpected message contents"), true},
+		{[]string{"Foo=1"}, refused("org.freedesktop.DBus.Error.PropertyReadOnly", "Cannot set property Foo, or unknown property."), true},
+		{nil, refused(wrongType, ""), false},
+		{[]string{"CPUWeight=77"}, refused("org.freedesktop.systemd1.UnitExists", "Unit web.scope already exists."), false},
+		{[]string{"CPUWeight=77"}, dbus.ErrDeadline, false},
+	} {
+		err := (&scope{annotated: test.annotated}).ofAnnotations(test.err)
+		if told := strings.HasSuffix(err.Error(), "; /annotations has "+strings.Join(test.annotated, ", ")); told != test.want || !errors.Is(err, test.err) {
+			t.Errorf("%v", err)
+		}
+		if advised := strings.Contains(hint(err), "org.freedesktop.systemd1(5)"); advised != (test.want && strings.Contains(test.err.Error(), wrongType)) {
+			t.Errorf("the hint of %v is %q", err, hint(err))
+		}
 	}
 }

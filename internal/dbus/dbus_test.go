@@ -199,6 +199,7 @@ func TestText(t *testing.T) {
 		{"[uint32 1, 2]", "au", "[uint32 1, uint32 2]"},
 		{"@ay [1, 2]", "ay", "[byte 1, byte 2]"},
 		{"b'ab'", "ay", "[byte 97, byte 98, byte 0]"},
+		{`b'\001\1779\\'`, "ay", "[byte 1, byte 127, byte 57, byte 92, byte 0]"},
 		{"[('a', uint64 1), ('b', 2)]", "a(st)", "[('a', uint64 1), ('b', uint64 2)]"},
 		{"('a',)", "(s)", "('a',)"},
 		{"<uint32 1>", "v", "<uint32 1>"},
@@ -231,6 +232,7 @@ func TestTextFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                        "ends too early",
 		"'a":                      "not closed",
+		`b'\400'`:                 `"\\400" is not a byte`,
 		"hello":                   "hello is not a value of type i",
 		"1 2":                     `"2" stands behind the value`,
 		"[1, 'a']":                "a string is not of type i",

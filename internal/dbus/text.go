@@ -89,7 +89,7 @@ func (p *parser) value(want string, depth int) (Value, error) {
 		}
 		return Variant(v), err
 	case '\'', '"':
-		s, err := p.quoted()
+		s, err := p.quoted(false)
 		return stringOf(want, s, err)
 	case '{':
 		return Value{}, errors.New("dictionaries are not supported")
@@ -97,7 +97,7 @@ func (p *parser) value(want string, depth int) (Value, error) {
 	before := p.rest
 	word := p.word()
 	if word == "b" && p.rest != "" && (p.rest[0] == '\'' || p.rest[0] == '"') {
-		s, err := p.quoted()
+		s, err := p.quoted(true)
 		if err == nil && want != "" && want != "ay" {
 			err = fmt.Errorf("bytes are not of type %s", want)
 		}
@@ -211,8 +211,9 @@ func (p *parser) structure(want string, depth int) (Value, error) {
 	return Struct(items...), nil
 }
 
-// quoted reads a string in quotation marks with the escapes of C.
-func (p *parser) quoted() (string, error) {
+// quoted reads a string in quotation marks with the escapes of C: of characters (\u20ac) in
+// strings, of bytes (\001, one to three octal digits) in bytes.
+func (p *parser) quoted(bytes bool) (string, error) {
 	mark := p.rest[0]
 	var out strings.Builder
 	for i := 1; i < len(p.rest); i++ {
@@ -222,7 +223,18 @@ func (p *parser) quoted() (string, error) {
 			return out.String(), nil
 		case c != '\\':
 			out.WriteByte(c)
-		case i+1 < len(p.rest) && (p.rest[i+1] == 'u' || p.rest[i+1] == 'U'):
+		case bytes && i+1 < len(p.rest) && isOctal(p.rest[i+1]):
+			n := 1
+			for n < 3 && i+1+n < len(p.rest) && isOctal(p.rest[i+1+n]) {
+				n++
+			}
+			b, err := strconv.ParseUint(p.rest[i+1:i+1+n], 8, 8)
+			if err != nil {
+				return "", fmt.Errorf("%q is not a byte", p.rest[i:i+1+n])
+			}
+			out.WriteByte(byte(b))
+			i += n
+		case !bytes && i+1 < len(p.rest) && (p.rest[i+1] == 'u' || p.rest[i+1] == 'U'):
 			n := 4
 			if p.rest[i+1] == 'U' {
 				n = 8
@@ -247,6 +259,8 @@ func (p *parser) quoted() (string, error) {
 	}
 	return "", errors.New("a quotation mark is not closed")
 }
+
+func isOctal(c byte) bool { return c >= '0' && c <= '7' }
 
 func stringOf(want, s string, err error) (Value, error) {
 	v := Value{sig: "s", str: s}

@@ -285,7 +285,12 @@ above() {
 	need_systemd
 	config '.annotations = {"org.systemd.property.NoSuchThing": "true"}'
 	refused "StartTransientUnit oci-mini-$ID.scope: " --systemd-cgroup create --bundle "$BUNDLE" "$ID"
-	has "$ERR" NoSuchThing
+	has "$ERR" '; /annotations has NoSuchThing=true'
+	# Of a value of another type systemd does not say which property it is of.
+	config '.annotations = {"org.systemd.property.CPUWeight": "77"}'
+	refused "StartTransientUnit oci-mini-$ID.scope: " --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	has "$ERR" '; /annotations has CPUWeight=77'
+	has "$ERR" "hint: each value must be of systemd's own type"
 	wait_for unloaded "oci-mini-$ID.scope"
 	nothing_left
 }
