@@ -25,8 +25,13 @@ ONLY=${1:-}
 PASSED=0 FAILED=0 SKIPPED=0
 
 PATIENCE=${OCI_TEST_PATIENCE:-1}
-
 [[ -x $RUNTIME ]] || { echo "${0##*/}: no runtime $RUNTIME: make build" >&2 && exit 1; }
+
+# Who makes the cgroups: systemd, or the runtimes themselves. A script for users without
+# privileges has set ROOTLESS before.
+MANAGER=cgroupfs
+if [[ -d /run/systemd/system && -e /sys/fs/cgroup/cgroup.controllers ]]; then MANAGER=systemd; fi
+[[ ${ROOTLESS:-} && $MANAGER == systemd ]] || ((EUID == 0)) || { echo "${0##*/}: needs root" >&2 && exit 1; }
 
 # Everything that is started or made has this word in its command line, path or
 # cgroup. A mapped root must be able to pass through the directory. In the name of a slice, a
@@ -36,14 +41,9 @@ MARK=${WORK##*/}
 chmod 711 "$WORK"
 mkdir -p "$WORK"/{log,tmp,bin}
 export TMPDIR=$WORK/tmp
-
-# ---------------------------------------------------------------- the two worlds
-
-# MANAGER is who makes the cgroups: systemd, or the runtimes themselves (cgroupfs). CGROUP is
-# what all of them are in, as engines are told it: a slice or a path.
-MANAGER=cgroupfs CGROUP=/$MARK
-if [[ -d /run/systemd/system && -e /sys/fs/cgroup/cgroup.controllers ]]; then MANAGER=systemd CGROUP=$MARK.slice; fi
-[[ $MANAGER == systemd ]] || ((EUID == 0)) || { echo "${0##*/}: needs root" >&2 && exit 1; }
+# What all cgroups are in, as engines are told it: a slice or a path.
+CGROUP=/$MARK
+[[ $MANAGER != systemd ]] || CGROUP=$MARK.slice
 
 # ---------------------------------------------------------------- verdicts
 
