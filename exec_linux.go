@@ -146,22 +146,30 @@ func subCgroups(values []string) (map[string]string, error) {
 // container's, or where its first process has gone below that, since a cgroup v2
 // with children that have controllers takes no processes.
 func (b *birth) openContainerCgroup(subs map[string]string) []plan.Step {
-	dirs := ownDirs(b.dir.Record)
-	if len(dirs) == 0 && len(subs) == 0 {
+	recorded, dirs := b.dir.Record.Cgroup.Dirs, ownDirs(b.dir.Record)
+	// A directory goes only when its processes have been moved elsewhere.
+	gone := len(recorded) == 1 && len(dirs) == 0
+	if len(dirs) == 0 && !gone && len(subs) == 0 {
 		return nil
 	}
 	return []plan.Step{{
 		Field: "/linux/cgroupsPath", By: plan.Runtime, Words: "open the container's cgroup",
 		Do: func() (func() error, error) {
-			if len(dirs) == 0 {
+			switch {
+			case gone && len(subs) == 0:
+				dirs = b.cgroupOfInit()
+			case len(dirs) == 0 && !gone:
 				return nil, errors.New("--cgroup: the container was created without a cgroup")
-			}
-			if len(subs) == 0 {
+			case len(subs) == 0:
 				dirs = b.execDirs(dirs)
 			}
 			cg, err := cgroup.OpenExisting(dirs)
 			if err != nil {
 				return nil, err
+			}
+			if gone && len(cg.Paths()) == 0 {
+				cg.Close()
+				return nil, fmt.Errorf("%s is gone, and where the first process is now cannot be seen from here: the process would have no limits: %w", recorded[0], unix.ENOENT)
 			}
 			b.cgroup = cg
 			if len(subs) == 0 {
@@ -177,16 +185,7 @@ func (b *birth) openContainerCgroup(subs map[string]string) []plan.Step {
 
 // execDirs follows the first process into a sub-cgroup, on v2.
 func (b *birth) execDirs(dirs []string) []string {
-	text, err := rawfile.Read(fmt.Sprintf("/proc/%d/cgroup", b.dir.Record.Init.Pid))
-	if err != nil {
-		return dirs
-	}
-	var own string
-	for line := range strings.SplitSeq(string(text), "\n") {
-		if rest, ok := strings.CutPrefix(line, "0::"); ok {
-			own = rest
-		}
-	}
+	own := b.unifiedPathOfInit()
 	list := append([]string(nil), dirs...)
 	for i, dir := range list {
 		below, ok := strings.CutPrefix(dir, cgroup.Root+"/unified")
@@ -198,9 +197,35 @@ func (b *birth) execDirs(dirs []string) []string {
 			below, mount = strings.TrimPrefix(dir, cgroup.Root), cgroup.Root
 		}
 		// By components: /a/bc is not below /a/b.
-		if strings.HasPrefix(own, below+"/") && path.Clean(own) == own {
+		if strings.HasPrefix(own, below+"/") {
 			list[i] = mount + own
 		}
 	}
 	return list
+}
+
+// cgroupOfInit is where the first process is now, on a host with cgroup2 alone, or nothing
+// where that cannot be seen.
+func (b *birth) cgroupOfInit() []string {
+	var fs unix.Statfs_t
+	own := b.unifiedPathOfInit()
+	if own == "" || unix.Statfs(cgroup.Root, &fs) != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+		return nil
+	}
+	return []string{cgroup.Root + own}
+}
+
+// unifiedPathOfInit is the first process's path on cgroup2, as the caller's cgroup
+// namespace has it, or "": what is outside of that begins with /.. .
+func (b *birth) unifiedPathOfInit() string {
+	text, err := rawfile.Read(fmt.Sprintf("/proc/%d/cgroup", b.dir.Record.Init.Pid))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if own, ok := strings.CutPrefix(line, "0::"); ok && path.IsAbs(own) && path.Clean(own) == own {
+			return own
+		}
+	}
+	return ""
 }

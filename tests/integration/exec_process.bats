@@ -149,6 +149,27 @@ CapBnd: 0000000000000021\nCapAmb: 0000000000000020\nNoNewPrivs: 1\n1024 2048\n99
 	is "$(sed -n 's/^0:://p' "/proc/$(<"$T/pid")/cgroup")" "$own/init2"
 }
 
+@test "exec: where the first process was moved and its cgroup v2 removed, it goes along, or not at all" {
+	cgroup2 || skip 'without cgroup2 alone, other hierarchies hold it'
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	pid=$(init_pid "$ID")
+	own=$(sed -n 's/^0:://p' "/proc/$pid/cgroup")
+	elsewhere=${own%/*}/$ID.elsewhere
+	mkdir "/sys/fs/cgroup$elsewhere" "/sys/fs/cgroup$elsewhere.ns"
+	echo "$pid" >"/sys/fs/cgroup$elsewhere/cgroup.procs"
+	wait_for rmdir "/sys/fs/cgroup$own"
+	ok exec --detach --pid-file "$T/pid" "$ID" sleep 61
+	is "$(sed -n 's/^0:://p' "/proc/$(<"$T/pid")/cgroup")" "$elsewhere"
+	# Who cannot see where that is does not execute it without limits.
+	status=$(sh -c 'echo $$ >"/sys/fs/cgroup$1/cgroup.procs" && shift && unshare --cgroup "$@" >/dev/null 2>"$0"; echo $?' "$T/err" \
+		"$elsewhere.ns" "$RUNTIME" --root "$ROOT" exec "$ID" true)
+	is "$status" 255
+	has "$(<"$T/err")" "/linux/cgroupsPath (open the container's cgroup): /sys/fs/cgroup$own is gone"
+	ok delete --force "$ID"
+	wait_for rmdir "/sys/fs/cgroup$elsewhere" "/sys/fs/cgroup$elsewhere.ns"
+}
+
 @test "kill --all: every process of the container, with any signal" {
 	own_rootfs
 	args sh -c 'exec 2>/dev/null; trap "echo init >>/tmp/got" USR1; sh -c "trap \"echo child >>/tmp/got\" USR1; touch /tmp/ready; while :; do sleep 0.05; done" & while :; do sleep 0.05; done'
