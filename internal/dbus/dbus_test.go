@@ -1,7 +1,6 @@
 package dbus
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -10,56 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oci-mini/oci-mini/internal/dbus/dbustest"
 )
 
-// bus is a server on a socket of its own: it lets everybody in and answers each
-// message by what answer returns. It returns the address.
+// bus is a server that answers each message by what answer returns.
 func bus(t *testing.T, answer func(serial uint32) []byte) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "bus")
-	l, err := net.Listen("unix", name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		buf, n := make([]byte, 1<<16), 0
-		read := func() bool {
-			m, err := conn.Read(buf[n:])
-			n += m
-			return err == nil
-		}
-		for !bytes.Contains(buf[:n], []byte("BEGIN\r\n")) {
-			if !read() {
-				return
-			}
-		}
-		_, rest, _ := bytes.Cut(buf[:n], []byte("BEGIN\r\n"))
-		n = copy(buf, rest)
-		_, _ = conn.Write([]byte("DATA\r\nOK 0123456789abcdef\r\n"))
-		for {
-			for n < fixed {
-				if !read() {
-					return
-				}
-			}
-			size, _ := length(buf[:fixed])
-			for n < size {
-				if !read() {
-					return
-				}
-			}
-			serial := binary.LittleEndian.Uint32(buf[8:])
-			n = copy(buf, buf[size:n])
-			_, _ = conn.Write(answer(serial))
-		}
-	}()
-	return "unix:path=" + name
+	return dbustest.ServeRaw(t, func(_ []byte, serial uint32) []byte { return answer(serial) })
 }
 
 // reply renders a message to the caller; kind and fields as given.

@@ -38,6 +38,21 @@ func (s *Service) Calls() []string {
 // [Service.Calls] has it.
 func Serve(t testing.TB, answer func(call string) Answer) *Service {
 	t.Helper()
+	s := new(Service)
+	s.Address = ServeRaw(t, func(message []byte, serial uint32) []byte {
+		call := callOf(message)
+		s.mu.Lock()
+		s.calls = append(s.calls, call)
+		s.mu.Unlock()
+		return render(serial, answer(call))
+	})
+	return s
+}
+
+// ServeRaw is Serve for answers byte by byte, of any number of messages. It returns the
+// address.
+func ServeRaw(t testing.TB, answer func(message []byte, serial uint32) []byte) string {
+	t.Helper()
 	// A test's own directory has its name: too long for a socket's, and with commas.
 	dir, err := os.MkdirTemp("", "dbus")
 	if err != nil {
@@ -49,7 +64,6 @@ func Serve(t testing.TB, answer func(call string) Answer) *Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Service{Address: "unix:path=" + name}
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		conn, err := l.Accept()
@@ -57,13 +71,13 @@ func Serve(t testing.TB, answer func(call string) Answer) *Service {
 			return
 		}
 		defer conn.Close()
-		s.talk(conn, answer)
+		talk(conn, answer)
 	}()
-	return s
+	return "unix:path=" + name
 }
 
 // talk lets the caller in and answers until it leaves.
-func (s *Service) talk(conn net.Conn, answer func(string) Answer) {
+func talk(conn net.Conn, answer func([]byte, uint32) []byte) {
 	var in []byte
 	need := func(whole func() bool) bool {
 		for buf := make([]byte, 4096); !whole(); {
@@ -90,11 +104,7 @@ func (s *Service) talk(conn net.Conn, answer func(string) Answer) {
 			return
 		}
 		message := in[:size()]
-		call := callOf(message)
-		s.mu.Lock()
-		s.calls = append(s.calls, call)
-		s.mu.Unlock()
-		out = render(binary.LittleEndian.Uint32(message[8:]), answer(call))
+		out = answer(message, binary.LittleEndian.Uint32(message[8:]))
 		in = in[len(message):]
 	}
 }
