@@ -132,7 +132,7 @@ func create(t testing.TB, l *Layout, path string, need ...string) *Cgroup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made := c.Made()
+	made := c.made
 	t.Cleanup(func() {
 		c.Close()
 		for _, p := range slices.Backward(made) {
@@ -196,4 +196,13 @@ func within(t *testing.T, limit time.Duration, what string, f func()) {
 	if took := time.Since(begin); took > limit {
 		t.Errorf("%s took %v", what, took)
 	}
+}
+
+// Paths are the directories of a cgroup.
+func (c *Cgroup) Paths() []string {
+	paths := make([]string, len(c.dirs))
+	for i := range c.dirs {
+		paths[i] = c.dirs[i].Path
+	}
+	return paths
 }

@@ -18,7 +18,7 @@ func TestV1Create(t *testing.T) {
 	l := layout(t, Legacy, Hybrid)
 	parent := name()
 	c := create(t, l, parent+"/mid/leaf")
-	if got, want := len(c.Made()), 3*len(l.Hierarchies); got != want {
+	if got, want := len(c.made), 3*len(l.Hierarchies); got != want {
 		t.Errorf("made %d directories, want %d", got, want)
 	}
 	for _, p := range c.Paths() {
@@ -38,8 +38,8 @@ func TestV1Create(t *testing.T) {
 
 	// Again is fine, as long as nobody is inside; nothing new is made.
 	again := create(t, l, parent+"/mid/leaf")
-	if len(again.Made()) != 0 {
-		t.Error("made", again.Made())
+	if len(again.made) != 0 {
+		t.Error("made", again.made)
 	}
 	// A second leaf is undone without touching the first.
 	second := create(t, l, parent+"/mid/second")

@@ -142,6 +142,3 @@ func Compile(rules []specs.LinuxDeviceCgroup) (*Program, error) {
 	}
 	return &Program{compile(parsed)}, nil
 }
-
-// Len returns the number of instructions.
-func (p *Program) Len() int { return len(p.insns) }

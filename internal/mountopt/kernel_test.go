@@ -45,7 +45,7 @@ func TestInNamespace(t *testing.T) {
 	if dir == "" {
 		t.Skip("started by TestKernel")
 	}
-	for _, o := range Table() {
+	for _, o := range table {
 		t.Run("tmpfs/"+o.Name, func(t *testing.T) { tryTmpfs(t, dir, o) })
 		t.Run("bind/"+o.Name, func(t *testing.T) { tryBind(t, dir, o) })
 		t.Run("remount/"+o.Name, func(t *testing.T) { tryRemount(t, dir, o) })

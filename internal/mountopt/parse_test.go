@@ -30,7 +30,7 @@ func TestTableFollowsSpecification(t *testing.T) {
 		want[f[i]] = levels[f[i+1]]
 	}
 	got := map[string]Level{}
-	for _, o := range Table() {
+	for _, o := range table {
 		if _, dup := got[o.Name]; dup {
 			t.Errorf("%s is in the table twice", o.Name)
 		}
@@ -206,23 +206,6 @@ func TestDelayReadOnly(t *testing.T) {
 	}
 	if o.DelayReadOnly() {
 		t.Error("a second DelayReadOnly finds something")
-	}
-}
-
-func TestAttrString(t *testing.T) {
-	tests := []struct {
-		bits uint64
-		want string
-	}{
-		{0, ""},
-		{unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOATIME, "ro,nosuid,noatime"},
-		{unix.MOUNT_ATTR__ATIME, "*atime"},
-		{unix.MOUNT_ATTR_STRICTATIME | 1<<40, "strictatime,0x10000000000"},
-	}
-	for _, tt := range tests {
-		if got := AttrString(tt.bits); got != tt.want {
-			t.Errorf("AttrString(%#x) = %q, want %q", tt.bits, got, tt.want)
-		}
 	}
 }
 

@@ -1,11 +1,10 @@
 // Package mountopt knows the mount options of config.json: the strings in
 // /mounts/N/options.
 //
-// One table ([Table]) holds every option name that is not left to the
+// One table holds every option name that is not left to the
 // filesystem. [Parse] reads it to turn a list of strings into what the
 // kernel's mount interface (fsconfig(2), mount_setattr(2)) takes; [Names] lists it
-// for `features`; [AttrString] and [Option.Words] put it into words for
-// `explain` and for errors. No option is handled anywhere else.
+// for `features`; [Option.Words] put it into words. No option is handled anywhere else.
 //
 // The rules are those of mount(8), with one addition where mount(2) has none
 // of its own: of two options that contradict each other the later one wins.
@@ -15,8 +14,6 @@ package mountopt
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -206,10 +203,6 @@ var table = []Option{
 	{Name: "dest-nofollow", Kind: Follow, Flag: followDestNo, Words: "a destination that is a symbolic link is mounted on itself"},
 }
 
-// Table returns every option in the table's own order, which groups related
-// names. The caller must not change it.
-func Table() []Option { return table }
-
 // Names returns the name of every option in alphabetical order, for
 // `mountOptions` of `features` (runtime-spec features.md).
 func Names() []string {
@@ -237,35 +230,4 @@ func find(name string) *Option {
 		}
 	}
 	return nil
-}
-
-// AttrString writes MOUNT_ATTR_* bits as option names, with commas between
-// them and what the table does not know in hexadecimal at the end.
-// MOUNT_ATTR__ATIME, the mask of the access-time field, reads "*atime".
-func AttrString(bits uint64) string {
-	var b strings.Builder
-	add := func(s string) {
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(s)
-	}
-	if bits&unix.MOUNT_ATTR__ATIME == unix.MOUNT_ATTR__ATIME {
-		add("*atime")
-		bits &^= unix.MOUNT_ATTR__ATIME
-	}
-	for i := range table {
-		o := &table[i]
-		if (o.Kind != Attr && o.Kind != Atime) || o.Clear || o.Recursive || o.Flag == 0 {
-			continue
-		}
-		if bits&o.Flag == o.Flag {
-			add(o.Name)
-			bits &^= o.Flag
-		}
-	}
-	if bits != 0 {
-		add("0x" + strconv.FormatUint(bits, 16))
-	}
-	return b.String()
 }

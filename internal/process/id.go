@@ -24,9 +24,6 @@ type ID struct {
 	StartTime uint64 `json:"startTime"`
 }
 
-// String gives the pid, as people know processes.
-func (id ID) String() string { return strconv.Itoa(id.Pid) }
-
 // Self returns the ID of this process.
 func Self() (ID, error) {
 	return Find(os.Getpid())

@@ -2,7 +2,6 @@ package process
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -84,23 +83,4 @@ func number(s string) (int, bool) {
 		n = n*10 + int(s[i]-'0')
 	}
 	return n, s != ""
-}
-
-// SignalName gives the name of a signal in a form that [ParseSignal] reads: SIGKILL,
-// SIGRTMIN+1, or the number of a signal that has none.
-func SignalName(sig unix.Signal) string {
-	switch {
-	case sig > 0 && int(sig) < len(names):
-		return "SIG" + names[sig][0]
-	case sig == sigRTMin:
-		return "SIG" + nameRTMin
-	case sig == sigRTMax:
-		return "SIG" + nameRTMax
-	case sig > sigRTMin && sig <= sigRTMin+15:
-		return "SIG" + nameRTMin + "+" + strconv.Itoa(int(sig-sigRTMin))
-	case sig > sigRTMin && sig < sigRTMax:
-		// Counted from the nearer end, as kill -l does.
-		return "SIG" + nameRTMax + "-" + strconv.Itoa(int(sigRTMax-sig))
-	}
-	return strconv.Itoa(int(sig))
 }

@@ -38,20 +38,3 @@ func Wait(pidfd int, timeout time.Duration) (dead bool, err error) {
 		return n > 0, nil
 	}
 }
-
-// Exit waits for the end of a child of this process, takes it off the process
-// table, and returns its exit code, or 128 and the number of the signal that
-// killed it, as shells do. If the process is no child of ours, or was waited
-// for already, the error wraps [unix.ECHILD].
-func Exit(pidfd int) (code int, err error) {
-	for {
-		code, err = waitid(pidfd)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return -1, os.NewSyscallError("waitid", err)
-		}
-		return code, nil
-	}
-}
