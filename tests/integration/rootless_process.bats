@@ -87,26 +87,7 @@ own_root() {
 		user_ok run --bundle "$BUNDLE" "$ID"
 		is "$(tr '\t' ' ' <<<"$OUT")" $'mkdir: can\'t create directory \'/tmp/x\': Argument list too long\nSeccomp: 2'
 	done
-	cat >"$T/xdg/agent.py" <<-'PYTHON'
-		import array, fcntl, select, socket, struct, sys
-		listener = socket.socket(socket.AF_UNIX)
-		listener.bind(sys.argv[1] + "/agent.sock")
-		listener.listen(8)
-		while True:
-		    conn, _ = listener.accept()
-		    data, control, _, _ = conn.recvmsg(65536, socket.CMSG_SPACE(64))
-		    fds = array.array("i")
-		    for level, kind, payload in control:
-		        fds.frombytes(payload[:len(payload) - len(payload) % 4])
-		    request = bytearray(80)
-		    if not select.select([fds[-1]], [], [], 1)[0]:
-		        continue # it made no such call
-		    fcntl.ioctl(fds[-1], 0xc0502100, request)
-		    fcntl.ioctl(fds[-1], 0xc0182101, bytearray(struct.pack("QqiI", struct.unpack_from("Q", request)[0], 0, -28, 0)))
-	PYTHON
-	background as_user sh -c 'echo $$ >"$1/agent.pid"; exec python3 "$1/agent.py" "$1"' sh "$T/xdg"
-	wait_for test -S "$T/xdg/agent.sock"
-	STARTED+=("$(<"$T/xdg/agent.pid")")
+	user_agent nospace
 	config '.linux.seccomp.syscalls[0] = {names: ["mkdir"], action: "SCMP_ACT_NOTIFY"} | .linux.seccomp.listenerPath = $p' --arg p "$T/xdg/agent.sock"
 	args mkdir /tmp/x
 	for privileges in true false; do
@@ -132,28 +113,12 @@ own_root() {
 	user_ok delete --force "$ID"
 }
 
-# listeners_kept: an agent of the user's at $T/xdg/kept.sock that keeps all listeners,
-# decides nothing, and appends a line to $T/xdg/kept for each.
-listeners_kept() {
-	cat >"$T/xdg/keep.py" <<-'PYTHON'
-		import array, fcntl, os, socket, sys
-		listener = socket.socket(socket.AF_UNIX)
-		listener.bind(sys.argv[1] + "/kept.sock")
-		listener.listen(64)
-		while True:
-		    conn, _ = listener.accept()
-		    data, control, _, _ = conn.recvmsg(65536, socket.CMSG_SPACE(64))
-		    fds = array.array("i")
-		    for level, kind, payload in control:
-		        fds.frombytes(payload[:len(payload) - len(payload) % 4])
-		    os.set_inheritable(fds[-1], False)
-		    with open(sys.argv[1] + "/kept", "a") as f:
-		        f.write(os.readlink("/proc/self/fd/%d" % fds[-1]) + "\n")
-		    conn.close()
-	PYTHON
-	background as_user sh -c 'echo $$ >"$1/keep.pid"; exec python3 "$1/keep.py" "$1"' sh "$T/xdg"
-	wait_for test -S "$T/xdg/kept.sock"
-	STARTED+=("$(<"$T/xdg/keep.pid")")
+# user_agent MODE: agent.py of the user's for $T/xdg.
+user_agent() {
+	cp "$BATS_TEST_DIRNAME/agent.py" "$T/xdg/agent.py"
+	background as_user sh -c 'echo $$ >"$1/agent.pid"; exec python3 "$1/agent.py" "$1" "$2" >"$1/agent.out"' sh "$T/xdg" "$1"
+	wait_for -t 20 grep -qs ready "$T/xdg/agent.out"
+	STARTED+=("$(<"$T/xdg/agent.pid")")
 }
 
 # watched_container: one whose first process looks at all others in its pid namespace,
@@ -199,7 +164,7 @@ watched_container() {
 		[[ ! -d $dir ]] || mount_add "$dir" none "$(readlink -f "$dir")" rbind ro
 	done
 	config '.process.noNewPrivileges = true
-		| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: $p, syscalls: [{names: ["swapon"], action: "SCMP_ACT_NOTIFY"}]}' --arg p "$T/xdg/kept.sock"
+		| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: $p, syscalls: [{names: ["swapon"], action: "SCMP_ACT_NOTIFY"}]}' --arg p "$T/xdg/agent.sock"
 	args /usr/bin/python3 /watch.py
 	USER_ENV=(CALLERS_OWN=secret)
 	user_ok run --detach --bundle "$BUNDLE" "$ID"
@@ -221,7 +186,7 @@ joins_first() {
 }
 
 @test "rootless: an exec under a filter with a listener shows the container neither that nor the caller's environment" {
-	listeners_kept
+	user_agent keep
 	watched_container
 	for _ in {1..25}; do
 		user_ok exec "$ID" true
@@ -232,7 +197,7 @@ joins_first() {
 }
 
 @test "rootless: a container that joins a pid namespace by path shows it neither its listener nor the caller's environment" {
-	listeners_kept
+	user_agent keep
 	watched_container
 	joins_first
 	args true
@@ -248,13 +213,13 @@ joins_first() {
 }
 
 @test "rootless: a profile that keeps a process from sending its listener is refused where it has to" {
-	listeners_kept
+	user_agent keep
 	local rule why='without privileges, a process that goes into a pid namespace with others in it sends the filter'"'"'s listener by this call, behind the filter: allow it, or run the container as root'
 	for rule in '{names: ["swapon"], action: "SCMP_ACT_NOTIFY"}, {names: ["sendmsg"], action: "SCMP_ACT_ERRNO"}' \
 		'{names: ["sendmsg"], action: "SCMP_ACT_NOTIFY"}' \
 		'{names: ["swapon"], action: "SCMP_ACT_NOTIFY"}, {names: ["sendmsg"], action: "SCMP_ACT_ERRNO", args: [{index: 0, value: 9, op: "SCMP_CMP_EQ"}]}'; do
 		reset_config
-		config ".linux.seccomp = {defaultAction: \"SCMP_ACT_ALLOW\", listenerPath: \$p, syscalls: [$rule]}" --arg p "$T/xdg/kept.sock"
+		config ".linux.seccomp = {defaultAction: \"SCMP_ACT_ALLOW\", listenerPath: \$p, syscalls: [$rule]}" --arg p "$T/xdg/agent.sock"
 		args sleep 100
 		user_ok run --detach --bundle "$BUNDLE" "$ID" # nobody else is in its pid namespace
 		user_rt exec "$ID" true

@@ -13,53 +13,11 @@ profile() {
 	config ".linux.seccomp = $1"
 }
 
-# agent MODE: an agent at $T/agent.sock. It writes each message's document to a line of
-# $T/documents, with the number of descriptors, lets every call go on and writes the
-# numbers of those it saw to $T/calls. MODE gone: it ends when it has the listener.
+# agent MODE: agent.py for $T.
 agent() {
 	command -v python3 >/dev/null || fail 'python3 is missing: see tests/install-deps'
-	cat >"$T/agent.py" <<-'PYTHON'
-		import array, fcntl, os, select, socket, struct, sys, threading
-		here, mode = sys.argv[1], sys.argv[2]
-		listener = socket.socket(socket.AF_UNIX)
-		listener.bind(here + "/agent.sock")
-		listener.listen(8)
-		calls = open(here + "/calls", "a", buffering=1)
-		RECV, SEND = 0xc0502100, 0xc0182101
-		def serve(fd):
-		    while True:
-		        poll = select.poll()
-		        poll.register(fd, select.POLLIN)
-		        if not poll.poll()[0][1] & select.POLLIN:
-		            return os.close(fd)
-		        request = bytearray(80)
-		        try:
-		            fcntl.ioctl(fd, RECV, request)
-		        except OSError:
-		            continue
-		        call, nr = struct.unpack_from("QIIi", request)[::3]
-		        calls.write("%d\n" % nr)
-		        response = bytearray(struct.pack("QqiI", call, 0, -38 if mode == "enosys" and nr == 83 else 0, 0 if mode == "enosys" and nr == 83 else 1))
-		        try:
-		            fcntl.ioctl(fd, SEND, response)
-		        except OSError:
-		            pass
-		print("ready", flush=True)
-		while True:
-		    conn, _ = listener.accept()
-		    data, control, _, _ = conn.recvmsg(65536, socket.CMSG_SPACE(64))
-		    fds = array.array("i")
-		    for level, kind, payload in control:
-		        fds.frombytes(payload[:len(payload) - len(payload) % 4])
-		    with open(here + "/documents", "ab") as f:
-		        f.write(b"%d " % len(fds) + data + b"\n")
-		    if mode == "gone":
-		        os._exit(0)
-		    for fd in fds:
-		        threading.Thread(target=serve, args=(fd,), daemon=True).start()
-	PYTHON
-	background python3 "$T/agent.py" "$T" "$1" >"$T/agent.out"
-	wait_for grep -q ready "$T/agent.out"
+	background python3 "$BATS_TEST_DIRNAME/agent.py" "$T" "$1" >"$T/agent.out"
+	wait_for -t 20 grep -q ready "$T/agent.out"
 }
 
 # notifies ACTION_OF_OTHERS NAME...: a profile that leaves these calls to the agent.
