@@ -97,6 +97,15 @@ func (c *Cgroup) Close() {
 	c.dirs = nil
 }
 
+// Paths returns the directories.
+func (c *Cgroup) Paths() []string {
+	paths := make([]string, len(c.dirs))
+	for i := range c.dirs {
+		paths[i] = c.dirs[i].Path
+	}
+	return paths
+}
+
 // UnifiedFd returns a descriptor of the version 2 directory, for
 // CLONE_INTO_CGROUP (kernel 5.7) and bpf(2), or -1 when there is none. It is
 // an O_PATH descriptor, close-on-exec, and stays the Cgroup's.

@@ -197,12 +197,3 @@ func within(t *testing.T, limit time.Duration, what string, f func()) {
 		t.Errorf("%s took %v", what, took)
 	}
 }
-
-// Paths are the directories of a cgroup.
-func (c *Cgroup) Paths() []string {
-	paths := make([]string, len(c.dirs))
-	for i := range c.dirs {
-		paths[i] = c.dirs[i].Path
-	}
-	return paths
-}
