@@ -217,15 +217,27 @@ func endedMeanwhile(r *state.Record) bool {
 
 // execOptions are the options of a birth that exec has too.
 func execOptions(c *cli.Context, dir *state.Dir) (birthOptions, error) {
-	opt := birthOptions{
-		preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"),
-		pid: dir.Record.Init.Pid, noNewKeyring: dir.Record.OldKeyring,
-		passwdRoot: fmt.Sprintf("/proc/%d/root", dir.Record.Init.Pid),
-	}
+	opt := birthOptions{preserveFds: c.Int("preserve-fds"), consoleSocket: c.String("console-socket"), noNewKeyring: dir.Record.OldKeyring}
 	if opt.preserveFds < 0 {
 		return opt, errNegativeFds
 	}
+	if err := opt.inside(dir.Record); err != nil {
+		return opt, err
+	}
 	return opt, opt.passFds()
+}
+
+// inside fills in where a container is that exists.
+func (o *birthOptions) inside(r *state.Record) (err error) {
+	o.pid, o.passwdRoot = r.Init.Pid, fmt.Sprintf("/proc/%d/root", r.Init.Pid)
+	if !r.NoPivot {
+		return nil
+	}
+	if o.rootDir, err = openRootOf(process.ID(r.Init), r.RootMount); err != nil {
+		return err
+	}
+	o.passwdRoot = fmt.Sprintf("/proc/self/fd/%d", o.rootDir)
+	return nil
 }
 
 // containerSpec is the config as it was when the container was created: later
@@ -363,7 +375,7 @@ func addCapabilities(p *specs.Process, names []string) {
 }
 
 // openContainer opens the pidfd by which exec joins, of the container's first
-// process, and its root directory where that is not its mount namespace's.
+// process.
 func (b *birth) openContainer() (func() error, error) {
 	fd, err := process.ID(b.dir.Record.Init).Open()
 	if err != nil {
@@ -371,12 +383,9 @@ func (b *birth) openContainer() (func() error, error) {
 	}
 	b.opened = append(b.opened, fd)
 	b.containerFd = fd
-	if !b.dir.Record.NoPivot {
-		return nil, nil
+	if b.dir.Record.NoPivot {
+		b.containerRoot = b.opt.rootDir
+		b.opened = append(b.opened, b.containerRoot)
 	}
-	if b.containerRoot, err = openRootOf(process.ID(b.dir.Record.Init), b.dir.Record.RootMount); err != nil {
-		return nil, err
-	}
-	b.opened = append(b.opened, b.containerRoot)
 	return nil, nil
 }

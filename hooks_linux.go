@@ -228,9 +228,11 @@ func runStartHooks(dir *state.Dir, s *specs.Spec) error {
 	if err != nil {
 		return err
 	}
-	b, err := newBirth(dir.Record.ID, dir.Record.Bundle, dir.Record.Rootfs, s, h, birthOptions{
-		pid: dir.Record.Init.Pid, passwdRoot: fmt.Sprintf("/proc/%d/root", dir.Record.Init.Pid),
-	})
+	var opt birthOptions
+	if err := opt.inside(dir.Record); err != nil {
+		return err
+	}
+	b, err := newBirth(dir.Record.ID, dir.Record.Bundle, dir.Record.Rootfs, s, h, opt)
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,9 @@ type birthOptions struct {
 	// passwdRoot is the directory below which /etc/passwd is as the container
 	// sees it, "" while its mounts are yet to be made.
 	passwdRoot string
-	// pid is that of the first process of a container that exists, or 0.
-	pid int
+	// pid is that of the first process of a container that exists, or 0; rootDir its open
+	// root directory, if that is not its mount namespace's.
+	pid, rootDir int
 	// wait makes the container wait for `start`, in the state "created".
 	wait bool
 }

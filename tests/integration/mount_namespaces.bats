@@ -31,6 +31,11 @@ unchanged() {
 	[[ -e /proc/$OWNER/root/mnt/of-the-owner ]] || fail "the owner's root is another one"
 }
 
+# typed: what script(1) has recorded, without the end of file that it types itself.
+typed() {
+	tr -d '\r\0\b' <"$T/typed" | sed 's/\^[@D]//g'
+}
+
 # within ID SCRIPT: executes the script in a container.
 within() {
 	ok exec "$1" sh -c "$2"
@@ -117,13 +122,16 @@ $NS
 	cp "$ROOTFS/bin/busybox" "$ROOTFS/deep/er/bin/"
 	ln -s busybox "$ROOTFS/deep/er/bin/sleep"
 	echo theirs >"$ROOTFS/deep/er/tmp/whose"
+	mkdir "$ROOTFS/deep/er/etc"
+	echo 'root:x:0:0::/theirs:/bin/sh' >"$ROOTFS/deep/er/etc/passwd"
+	echo 'root:x:0:0::/ours:/bin/sh' >"$ROOTFS/etc/passwd"
 	caps CAP_SYS_CHROOT CAP_SYS_ADMIN CAP_SYS_PTRACE
 	args chroot /deep/er sleep 61
 	ok run --detach --bundle "$BUNDLE" "$ID.b"
 	pid=$(init_pid "$ID.b")
 	wait_for grep -qs theirs "/proc/$pid/root/tmp/whose"
-	within "$ID.b" 'cat /tmp/whose; pwd'
-	is "$OUT" $'ours\n/'
+	within "$ID.b" 'cat /tmp/whose; pwd; echo $HOME'
+	is "$OUT" $'ours\n/\n/ours'
 	# One that has gone elsewhere altogether cannot be found.
 	args nsenter --mount=/proc/1/ns/mnt sleep 61
 	ok run --detach --bundle "$BUNDLE" "$ID.c"
@@ -202,7 +210,7 @@ while not int.from_bytes(os.read(fd, 4096)[4:8], sys.byteorder) & 0x2000:
 print("unmounted", flush=True)
 PYTHON
 	background python3 "$T/watch.py" "/proc/$pid/root/scratch" >"$T/events"
-	wait_for grep -q watching "$T/events"
+	wait_for -t 30 grep -q watching "$T/events"
 	within "$ID.b" 'test -d /scratch'
 	is "$(<"$T/events")" watching 'events while it runs'
 	ok kill "$ID.b" KILL
@@ -308,14 +316,14 @@ startContainer $NS hook"
 	config '.process.terminal = true'
 	args sh -c 'tty; test -t 2 && stat -c %n /dev/pts/0; echo yes >/dev/tty'
 	STATUS=0
-	OCI_TEST_MARK=$MARK timeout 20 script -qec "$RUNTIME ${STATE[*]} run --bundle $BUNDLE $ID.b" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
+	OCI_TEST_MARK=$MARK timeout $((20 * PATIENCE)) script -qec "$RUNTIME ${STATE[*]} run --bundle $BUNDLE $ID.b" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
 	is "$STATUS" 0
-	has "$(tr -d '\r\0' <"$T/typed")" $'/dev/console\n/dev/pts/0\nyes'
+	has "$(typed)" $'/dev/console\n/dev/pts/0\nyes'
 	config '.process.terminal = false'
 	args sleep 61
 	ok run --detach --bundle "$BUNDLE" "$ID.b"
-	OCI_TEST_MARK=$MARK timeout 20 script -qec "$RUNTIME ${STATE[*]} exec --tty $ID.b tty" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
-	has "$(tr -d '\r\0' <"$T/typed")" /dev/pts/0
+	OCI_TEST_MARK=$MARK timeout $((20 * PATIENCE)) script -qec "$RUNTIME ${STATE[*]} exec --tty $ID.b tty" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
+	has "$(typed)" /dev/pts/0
 	unchanged
 }
 
@@ -435,9 +443,9 @@ $NS hook"
 	config 'del(.hooks) | .process.terminal = true'
 	args sh -c 'tty; echo yes >/dev/tty'
 	STATUS=0
-	OCI_TEST_MARK=$MARK timeout 20 script -qec "$RUNTIME ${STATE[*]} run --bundle $BUNDLE $ID.b" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
+	OCI_TEST_MARK=$MARK timeout $((20 * PATIENCE)) script -qec "$RUNTIME ${STATE[*]} run --bundle $BUNDLE $ID.b" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
 	is "$STATUS" 0
-	has "$(tr -d '\r\0' <"$T/typed")" $'/dev/console\nyes'
+	has "$(typed)" $'/dev/console\nyes'
 	config '.process.terminal = false'
 	# A failure aside is told of like any other.
 	mount_add /x tmpfs tmpfs size=1x
