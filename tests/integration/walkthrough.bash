@@ -69,7 +69,8 @@ start_by() {
 	script "$@"
 	background sh "$T/script" </dev/null >"$T/script.out" 2>"$T/script.err"
 	SCRIPT=$PID
-	wait_for -t 10 has_first_process || fail "the script says: $(<"$T/script.err")"
+	# It may have a tenth of a processor.
+	wait_for -t 30 has_first_process || fail "the script says: $(<"$T/script.err")"
 }
 
 # has_first_process: CPID is the process that is number 1 in a pid namespace of
