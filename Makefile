@@ -41,7 +41,7 @@ test-engines: build
 	@tests/run engines
 
 # The bats suite where systemd is init and cgroups are v2 alone: in virtual machines, four
-# passes that take hours without KVM (tests/vm/README.md).
+# passes of half an hour to an hour each, and SELinux (tests/vm/README.md).
 test-vm: build
 	@tests/install-deps vm
 	@tests/run vm-full
