@@ -70,7 +70,7 @@ start_by() {
 	background sh "$T/script" </dev/null >"$T/script.out" 2>"$T/script.err"
 	SCRIPT=$PID
 	# It may have a tenth of a processor.
-	wait_for -t 30 has_first_process || fail "the script says: $(<"$T/script.err")"
+	wait_for -t 60 has_first_process || fail "the script says: $(<"$T/script.err")"
 }
 
 # has_first_process: CPID is the process that is number 1 in a pid namespace of
