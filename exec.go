@@ -114,6 +114,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	firstStays := s.Process == nil || !mayLeave(capabilitiesOf(s.Process.Capabilities))
 	if s.Process, err = execProcess(c, s.Process); err != nil {
 		return 0, err
 	}
@@ -131,6 +132,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	opt.firstStays = firstStays
 	h, err := thisHost("disabled", "auto") // the container has its cgroup
 	if err != nil {
 		return 0, err

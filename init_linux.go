@@ -31,6 +31,9 @@ type birthOptions struct {
 	// pid is that of the first process of a container that exists, or 0; rootDir its open
 	// root directory, if that is not its mount namespace's.
 	pid, rootDir int
+	// firstStays says of an exec that the container's first process has not the capabilities
+	// to leave its root directory; see mayLeave.
+	firstStays bool
 	// wait makes the container wait for `start`, in the state "created".
 	wait bool
 }
@@ -156,6 +159,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.makeCgroup()...)
 	p.Add(b.makeRdt()...)
 	p.Add(b.openNamespaces()...)
+	p.Add(b.checkOwner()...)
 	p.Add(b.openRoot()...)
 	p.Add(b.openHostTree()...)
 	p.Add(b.openSources()...)

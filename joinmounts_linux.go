@@ -53,6 +53,9 @@ func (b *birth) checkJoinedMounts() []error {
 			}
 		}
 	}
+	if b.leaves() {
+		faults = append(faults, errLeaves)
+	}
 	if p := b.spec.Process; p != nil && p.ApparmorProfile != "" && p.ApparmorProfile != unconfined {
 		// d_namespace_path in security/apparmor/path.c: they are "disconnected".
 		faults = append(faults, fmt.Errorf("/process/apparmorProfile: %s cannot confine a process in a mount namespace that is joined: its rules go by path, and AppArmor sees none of the container's files under theirs; leave it out, or join no mount namespace", p.ApparmorProfile))

@@ -383,7 +383,7 @@ users() {
 	chown -R 100000:100000 "$ROOTFS"
 	mount_add /scratch tmpfs tmpfs size=1m
 	config '.linux.maskedPaths = ["/proc/uptime"] | .linux.readonlyPaths = ["/home"]'
-	caps CAP_SYS_ADMIN CAP_SYS_CHROOT
+	caps CAP_SYS_ADMIN
 	args sh -c 'readlink /proc/self/ns/mnt; cat /proc/self/uid_map; echo $$; echo x >/scratch/x && cat /scratch/x; touch /made && stat -c %u /made
 		echo x >/home/x; wc -c </proc/uptime; test -e /mnt/of-the-owner || echo hidden; echo x >/dev/null && echo null
 		umount /proc/uptime; nsenter --mount=/proc/self/ns/mnt ls /mnt; cat /proc/self/cgroup | grep -v : ; ls -d /sys/class/net/lo'
@@ -484,6 +484,58 @@ hidden"
 	is "$OUT" "$NS
 $(readlink "/proc/$OWNER/ns/user")
 hidden"
+	unchanged
+}
+
+# With both a process copies the namespace, which is its own then, and enters the copy: that
+# has the owner's root, and nothing asks for rights over the owner (unshare -m; setns(2)).
+@test "a mount namespace that another user namespace owns is no way out: CAP_SYS_ADMIN with CAP_SYS_CHROOT is refused" {
+	own_users
+	owner
+	own_rootfs
+	users
+	chown -R 100000:100000 "$ROOTFS"
+	caps CAP_SYS_ADMIN CAP_SYS_CHROOT
+	args true
+	refused '/process/capabilities: CAP_SYS_ADMIN and CAP_SYS_CHROOT together lead from' run --bundle "$BUNDLE" "$ID.b"
+	# What root gets by an execve counts.
+	config '.process.capabilities = {bounding: ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT"]}'
+	refused '/process/capabilities: CAP_SYS_ADMIN and' run --bundle "$BUNDLE" "$ID.b"
+	# Each alone does not do, and exec is held to the same.
+	caps CAP_SYS_ADMIN
+	args sleep 61
+	ok run --detach --bundle "$BUNDLE" "$ID.b"
+	rt exec "$ID.b" nsenter --mount=/proc/self/ns/mnt ls /mnt
+	((STATUS != 0)) || fail "CAP_SYS_ADMIN alone enters the namespace: $OUT"
+	rt exec --cap CAP_SYS_CHROOT "$ID.b" true
+	is "$STATUS" 255
+	has "$ERR" '/process/capabilities: CAP_SYS_ADMIN and'
+	other=$(init_pid "$ID.b")
+	# The same by path: a user namespace that is not the owner, then the one that is.
+	new_bundle "$BUNDLE"
+	joiner "$OWNER"
+	config '.linux.namespaces += [{type: "user", path: $p}]' --arg p "/proc/$other/ns/user"
+	caps CAP_SYS_ADMIN CAP_SYS_CHROOT
+	args true
+	refused '/process/capabilities: CAP_SYS_ADMIN and' run --bundle "$BUNDLE" "$ID.c"
+	caps CAP_SYS_CHROOT
+	args sleep 61
+	ok run --detach --bundle "$BUNDLE" "$ID.c"
+	rt exec --cap CAP_SYS_ADMIN "$ID.c" true
+	is "$STATUS" 255
+	has "$ERR" '/process/capabilities: CAP_SYS_ADMIN and'
+	# In the owner's own user namespace they are the owner's rights.
+	new_bundle "$BUNDLE"
+	users
+	args sleep 61
+	ok run --detach --bundle "$BUNDLE" "$ID.d"
+	new_bundle "$BUNDLE"
+	joiner "$(init_pid "$ID.d")"
+	config '.linux.namespaces += [{type: "user", path: $p}]' --arg p "/proc/$(init_pid "$ID.d")/ns/user"
+	caps CAP_SYS_ADMIN CAP_SYS_CHROOT
+	args sleep 61
+	ok run --detach --bundle "$BUNDLE" "$ID.e"
+	within "$ID.e" 'test ! -e /mnt/of-the-owner'
 	unchanged
 }
 
