@@ -39,6 +39,10 @@ func needed(flags []cli.Flag, given []string) []cli.Flag {
 			if f.Value != 0 {
 				return false
 			}
+		case intFlag:
+			if f.Value != 0 {
+				return false
+			}
 		}
 		return !slices.ContainsFunc(f.Names(), func(name string) bool { return slices.Contains(given, name) })
 	})

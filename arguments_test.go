@@ -78,3 +78,18 @@ func TestPrepare(t *testing.T) {
 		}
 	}
 }
+
+// TestNeeded: a flag that is something without being given stays.
+func TestNeeded(t *testing.T) {
+	flags := quickFlags([]cli.Flag{
+		&cli.IntFlag{Name: "number", Value: -1}, &cli.IntFlag{Name: "none"}, &cli.StringFlag{Name: "word", Value: "x"},
+		&cli.BoolFlag{Name: "given"}, &cli.BoolFlag{Name: "not-given"},
+	})
+	var names []string
+	for _, f := range needed(flags, []string{"given"}) {
+		names = append(names, f.Names()[0])
+	}
+	if want := []string{"number", "word", "given"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
