@@ -15,13 +15,14 @@ const (
 	annotationPidfdReceiver = "run.oci.pidfd_receiver"       // socket that gets the first process's pidfd
 	annotationAgent         = "run.oci.seccomp.receiver"     // socket of the seccomp agent
 	annotationDelegate      = "run.oci.delegate-cgroup"      // cgroup below the container's that its process gets
+	annotationCriuConfig    = "org.criu.config"              // file of settings for CRIU
 )
 
 // honouredAnnotations are all of them, for features: who lets others write
 // annotations must know which reach the host.
 var honouredAnnotations = []string{
 	annotationContextType, annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationPidfdReceiver,
-	annotationAgent, annotationDelegate,
+	annotationAgent, annotationDelegate, annotationCriuConfig,
 	systemdProperty,
 }
 

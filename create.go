@@ -65,6 +65,7 @@ type request struct {
 	rootless      string
 	detach        bool
 	opt           birthOptions
+	restore       *criuRequest // nil: a new container
 }
 
 var errNoID = errors.New("needs a container id, or a bundle such as ./bundle/")
@@ -182,9 +183,11 @@ func (r *request) create() (_ *made, err error) {
 	if err := r.opt.passFds(); err != nil {
 		return nil, err
 	}
-	notifies, err := r.offerNotify(s)
-	if err != nil {
-		return nil, err
+	notifies := false
+	if r.restore == nil { // a restored process has long told that it is ready
+		if notifies, err = r.offerNotify(s); err != nil {
+			return nil, err
+		}
 	}
 	h, err := thisHost(r.cgroupManager, r.rootless)
 	if err != nil {
@@ -199,6 +202,11 @@ func (r *request) create() (_ *made, err error) {
 		b.opened = append(b.opened, view.Fd())
 	}
 	b.warn(r.detach)
+	if r.restore != nil {
+		if b.restored, err = b.prepareRestore(r.restore); err != nil {
+			return nil, err
+		}
+	}
 
 	b.signals = signals
 	if !r.detach {
@@ -225,6 +233,12 @@ func (r *request) create() (_ *made, err error) {
 	}
 	b.dir = dir
 	undo.push(func() error { return errors.Join(dir.Remove(), dir.Close()) })
+	if b.restored != nil {
+		if err := b.restore(b.restored, undo); err != nil {
+			return nil, err
+		}
+		return &made{b, dir, undo}, nil
+	}
 	if notifies {
 		if err := makeNotifyDir(dir); err != nil {
 			return nil, err
@@ -261,7 +275,7 @@ func (m *made) finish(r *request) error {
 	if err != nil {
 		return withCleanup(err, m.undo.unwind())
 	}
-	if !m.opt.wait {
+	if !m.opt.wait && m.restored == nil { // it was started long ago
 		if err := poststart(m.dir, m.spec); err != nil {
 			return withCleanup(err, m.undo.unwind())
 		}
@@ -323,6 +337,9 @@ func (b *birth) record() *state.Record {
 				rec.Cgroup.Dirs = append(rec.Cgroup.Dirs, dir)
 			}
 		}
+	}
+	if !rec.Terminal {
+		rec.Streams = b.host.streams
 	}
 	rec.Rdt = b.rdt.record()
 	if self, err := process.Self(); err == nil {

@@ -133,6 +133,9 @@ func hint(err error) string {
 	if advice := confinedHint(text, errno); advice != "" {
 		return advice
 	}
+	if advice := criuHint(err); advice != "" {
+		return advice
+	}
 	if step != nil {
 		if advice := attributeHint(&step.step, errno); advice != "" {
 			return advice

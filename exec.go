@@ -249,7 +249,11 @@ func containerSpec(dir *state.Dir) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return spec.Parse(dir.Path+"/"+spec.ConfigName, raw)
+	s, err := spec.Parse(dir.Path+"/"+spec.ConfigName, raw)
+	if err == nil && dir.Record.CriuTime {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+	}
+	return s, err
 }
 
 // hookSpec is the config for the hooks that it may have. One without any need not be

@@ -51,6 +51,8 @@ func supported() features.Features {
 		Annotations: map[string]string{
 			"io.github.oci-mini.version": version,
 			"io.github.oci-mini.commit":  commit,
+			// What engines ask runc's features for.
+			"org.opencontainers.runc.checkpoint.enabled": "true",
 		},
 	}
 }

@@ -39,6 +39,8 @@ type host struct {
 	streamOwner map[int]uint32
 	// nullStreams are the others.
 	nullStreams []nullStream
+	// streams are the standard streams in CRIU's words: see streamKey.
+	streams []string
 	// fileLimit is the caller's RLIMIT_NOFILE.
 	fileLimit unix.Rlimit
 	// module says whether a Linux security module is active.
@@ -90,8 +92,10 @@ func thisHost(cgroupManager, rootless string) (*host, error) {
 	for fd := range 3 {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) != nil {
+			h.streams = append(h.streams, "")
 			continue
 		}
+		h.streams = append(h.streams, streamKey(fd, &st))
 		if !isNull(&st) {
 			h.streamOwner[fd] = st.Uid
 		} else if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && flags&unix.O_PATH == 0 {

@@ -101,6 +101,7 @@ type birth struct {
 	master         *os.File
 	netRoute       *netdev.Route // between the host's network namespace and the container's
 	notifier       *notifier     // of a run whose caller listens for readiness
+	restored       *restoration  // nil: a new container
 }
 
 // newBirth understands the config for a host. It is a pure function of both:

@@ -124,9 +124,9 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`cgroupfs`, systemd or disabled"},
 		},
 		Commands: []*cli.Command{
-			createCommand, deleteCommand, execCommand, explainCommand, featuresCommand, infoCommand, killCommand, listCommand,
+			checkpointCommand, createCommand, deleteCommand, execCommand, explainCommand, featuresCommand, infoCommand, killCommand, listCommand,
 			eventsCommand, pauseCommand, psCommand, resumeCommand, updateCommand, versionCommand,
-			runCommand, specCommand, startCommand, stateCommand,
+			restoreCommand, runCommand, specCommand, startCommand, stateCommand,
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

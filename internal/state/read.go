@@ -48,6 +48,8 @@ func (rec *Record) read(text string) (ok bool) {
 	rec.HasProcess = r.flag("hasProcess")
 	rec.Terminal = r.flag("terminal")
 	rec.OldKeyring = r.set("oldKeyring")
+	rec.Streams = r.strings("streams")
+	rec.CriuTime = r.set("criuTime")
 	rec.SeccompAgent = r.optional("seccompAgent")
 	rec.SeccompMetadata = r.optional("seccompMetadata")
 	rec.NoHooks = r.set("noHooks")

@@ -74,6 +74,9 @@ type Record struct {
 	HasProcess bool `json:"hasProcess"`           // the configuration names a process
 	Terminal   bool `json:"terminal"`             // and wants a terminal for it
 	OldKeyring bool `json:"oldKeyring,omitempty"` // it has the session keyring of create's caller
+	// Streams are what the process had for standard streams, in CRIU's words; none of a terminal.
+	Streams  []string `json:"streams,omitempty"`
+	CriuTime bool     `json:"criuTime,omitempty"` // restored, it is in a time namespace that the configuration has not
 
 	// SeccompAgent is the socket of whom start sends the filter's listener to, with
 	// SeccompMetadata; empty for none.

@@ -44,6 +44,8 @@ func (rec *Record) render() []byte {
 	w.flag("hasProcess", rec.HasProcess)
 	w.flag("terminal", rec.Terminal)
 	w.set("oldKeyring", rec.OldKeyring)
+	w.texts("streams", rec.Streams)
+	w.set("criuTime", rec.CriuTime)
 	w.optional("seccompAgent", rec.SeccompAgent)
 	w.optional("seccompMetadata", rec.SeccompMetadata)
 	w.set("noHooks", rec.NoHooks)

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/criu"
+	"github.com/oci-mini/oci-mini/internal/process"
+	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/state"
+)
+
+// checkpoint writes a container, whose lock is held, to the images.
+func (r *criuRequest) checkpoint(dir *state.Dir) error {
+	switch status, _ := statusOf(dir); status {
+	case specs.StateRunning, statusPaused:
+	default:
+		return fmt.Errorf("cannot checkpoint a container that is %s: it must be running or paused", status)
+	}
+	b, err := checkpointed(dir)
+	if err != nil {
+		return err
+	}
+	pidfd, err := process.ID(dir.Record.Init).Open()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pidfd)
+	if err := r.describe(b, dir.Record); err != nil {
+		return err
+	}
+	if err := r.parentImages(); err != nil {
+		return err
+	}
+	file, err := findCriu()
+	if err != nil {
+		return err
+	}
+	if err := criuFeatures(file, criu.Features{MemTrack: r.preDump || r.TrackMem, LazyPages: r.LazyPages}); err != nil {
+		return err
+	}
+	dirs, err := r.open(true)
+	if err != nil {
+		return err
+	}
+	defer dirs.close()
+	kind := criu.Dump
+	if r.preDump {
+		kind = criu.SinglePreDump
+	} else if err := errors.Join(r.writeNote(dirs.images), writeDescriptors(dirs.images, dir.Record, &r.Options)); err != nil {
+		return err
+	}
+	y := yard{dir: dir.Path}
+	if err := r.openCgroupYard(&y); err != nil {
+		return err
+	}
+	defer y.close()
+	s, err := (&criu.Start{Program: file, Options: program.Options{Flags: unix.CLONE_NEWNS, CgroupFd: -1}, Before: y.fill}).New()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	_, err = r.converse(s, kind, nil, func(a *criu.Answer) error {
+		if a.Notice == "status-ready" {
+			return r.statusReady()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.Wait()
+	if r.preDump || r.LeaveRunning {
+		return nil
+	}
+	// CRIU has killed it. Its parent may have it still to be waited for.
+	if err := end(dir.Record); err != nil {
+		return err
+	}
+	return destroy(dir)
+}
+
+// checkpointed understands the config of a container for CRIU.
+func checkpointed(dir *state.Dir) (*birth, error) {
+	rec := dir.Record
+	s, err := containerSpec(dir)
+	if err != nil {
+		return nil, err
+	}
+	manager := rec.Cgroup.Manager
+	switch manager {
+	case "":
+		manager = "disabled"
+	case byUserSystemd:
+		manager = bySystemd
+	}
+	h, err := thisHost(manager, "auto")
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBirth(rec.ID, rec.Bundle, rec.Rootfs, s, h, birthOptions{
+		pid: rec.Init.Pid, noPivot: rec.NoPivot, passwdRoot: fmt.Sprintf("/proc/%d/root", rec.Init.Pid),
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.dir = dir
+	if faults := b.uncheckpointable(); len(faults) > 0 {
+		return nil, faultList(faults)
+	}
+	return b, nil
+}
+
+// describe tells CRIU what it cannot see by itself, and refuses what would go wrong.
+func (r *criuRequest) describe(b *birth, rec *state.Record) (err error) {
+	r.LogFile, r.Pid = "dump.log", rec.Init.Pid
+	if r.ConfigFile, err = criuConfig(b.spec, b.bundle); err != nil {
+		return err
+	}
+	seen, err := seeMounts(rec.Init.Pid)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(seen.root)
+	if err := seen.sameRoot(rec.Rootfs); err != nil {
+		return err
+	}
+	list := b.externals()
+	own := make([]string, 0, len(b.mounts))
+	for _, m := range b.mounts {
+		own = append(own, m.dest)
+	}
+	for i := range list {
+		e := &list[i]
+		m, err := seen.place(e)
+		if err != nil {
+			return err
+		}
+		if m == nil || e.mask && !seen.isNull(e.at) {
+			continue
+		}
+		if found := seen.below(m, own); e.rec && len(found) > 0 {
+			return fmt.Errorf("%s: the host has mounted %s below the source: CRIU would take it for the container's own", e.field, strings.Join(found, ", "))
+		}
+		r.External = append(r.External, "mnt["+m.at+"]:"+e.name)
+	}
+	for _, ns := range b.ns.list {
+		key := externalNamespace(ns.Type)
+		if ns.Path == "" || key == "" {
+			continue
+		}
+		var st unix.Stat_t
+		file := fmt.Sprintf("/proc/%d/ns/%s", rec.Init.Pid, criuNamespace(ns.Type))
+		if err := unix.Stat(file, &st); err != nil {
+			return &os.PathError{Op: "stat", Path: file, Err: err}
+		}
+		r.External = append(r.External, fmt.Sprintf("%s[%d]:%s", criuNamespace(ns.Type), st.Ino, key))
+	}
+	return r.describeCgroup(rec)
+}
+
+// sameRoot refuses a root that is not the rootfs itself: what an overlay of --overlay holds
+// is in no image.
+func (s *seenMounts) sameRoot(rootfs string) error {
+	var now, then unix.Stat_t
+	if err := unix.Fstat(s.root, &now); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if err := unix.Stat(rootfs, &then); err != nil {
+		return &os.PathError{Op: "stat", Path: rootfs, Err: err}
+	}
+	if now.Dev != then.Dev || now.Ino != then.Ino {
+		return fmt.Errorf("the container's root is not %s but something mounted over it, such as --overlay, which is in no image", rootfs)
+	}
+	return nil
+}
+
+// isNull says whether a path of the container leads to the null device.
+func (s *seenMounts) isNull(at string) bool {
+	fd, err := unix.Openat2(s.root, at, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: inRoot})
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
+}
+
+// describeCgroup has CRIU stop the container by its freezer, and look after the cgroups that
+// it made itself. Its own cgroup restore makes, with the limits of the config.
+func (r *criuRequest) describeCgroup(rec *state.Record) error {
+	below := false
+	for _, d := range freezerDirs(ownDirs(rec)) {
+		if unix.Access(d+"/cgroup.freeze", unix.F_OK) == nil || unix.Access(d+"/freezer.state", unix.F_OK) == nil {
+			r.FreezeCgroup = d
+		}
+	}
+	for _, d := range ownDirs(rec) {
+		entries, err := os.ReadDir(d)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			below = below || e.IsDir()
+		}
+	}
+	if r.ManageCgroups != nil {
+		return nil
+	}
+	mode := cgroupsIgnored
+	if below {
+		mode = "soft"
+	}
+	var err error
+	r.ManageCgroups, err = criu.Choose(criu.CgroupModes, mode)
+	return err
+}
+
+// writeDescriptors notes what the standard streams of the container were when it was made:
+// what they are now may be a file that a shell has opened for one command. Those that lead to a
+// file of the host's are named to CRIU, which would not know where to look for it.
+func writeDescriptors(images int, rec *state.Record, o *criu.Options) error {
+	keys := rec.Streams
+	if len(keys) != 3 {
+		keys = make([]string, 3) // a terminal, which is the container's own
+	}
+	for i, key := range keys {
+		if strings.HasPrefix(key, hostFile) && !slices.Contains(keys[:i], key) {
+			o.External = append(o.External, key)
+		}
+	}
+	data, err := json.Marshal(keys)
+	if err != nil {
+		return err
+	}
+	return writeImage(images, descriptorsFile, data)
+}
+
+// hostFile begins CRIU's word for a file by its mount and inode, pipe that for a pipe.
+const (
+	hostFile = "file["
+	hostPipe = "pipe:["
+)
+
+// streamKey is how CRIU calls a file that comes from outside of a container, or "" for one that
+// it has other ways for.
+func streamKey(fd int, st *unix.Stat_t) string {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		var fs unix.Statfs_t
+		if unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.PIPEFS_MAGIC {
+			return hostPipe + strconv.FormatUint(st.Ino, 10) + "]"
+		}
+	case unix.S_IFREG, unix.S_IFCHR:
+	default:
+		return ""
+	}
+	var more unix.Statx_t
+	if unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &more) != nil {
+		return ""
+	}
+	return hostFile + strconv.FormatUint(more.Mnt_id, 16) + ":" + strconv.FormatUint(st.Ino, 16) + "]"
+}

@@ -1,0 +1,190 @@
+#!/usr/bin/env bats
+# checkpoint and restore by CRIU: streams, ptys, hooks, cgroups, namespaces, and the ways of
+# writing memory.
+# shellcheck disable=SC2016 # jq programs, and scripts for the container
+
+load helpers
+load criu
+
+@test "--leave-running leaves it running, also where it is paused" {
+	needs_criu
+	counting
+	checkpoint --leave-running
+	gone_on
+	silent pause "$ID"
+	checkpoint --leave-running
+	status_is "$ID" paused
+	silent resume "$ID"
+	gone_on
+	ok delete --force "$ID"
+	restore
+	gone_on
+}
+
+@test "restore in the foreground waits, and has the exit status of the process" {
+	needs_criu
+	own_rootfs
+	args sh -c 'until [ -e /tmp/go ]; do sleep 0.05; done; echo done; exit 7'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	checkpoint
+	touch "$BUNDLE/rootfs/tmp/go"
+	rt restore --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	is "$STATUS $OUT" '7 done'
+	nothing_left
+}
+
+@test "streams that are pipes, or files of the host, become those of restore" {
+	needs_criu
+	own_rootfs
+	args sh -c 'echo first; read -r line; echo "$line" >&2; exec sleep 600'
+	mkfifo "$T/in" "$T/in2"
+	background sleep 600 3<>"$T/in" 4<>"$T/in2"
+	rt_stdin run --detach --bundle "$BUNDLE" "$ID" <>"$T/in"
+	is "$STATUS$ERR" 0
+	checkpoint
+	: >"$T/log"
+	OCI_TEST_MARK=$MARK "$RUNTIME" "${STATE[@]}" "${MANAGER[@]}" restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID" \
+		<>"$T/in" >>"$T/log" 2>&1
+	echo hello >"$T/in"
+	wait_for grep -q hello "$T/log"
+}
+
+@test "the restored container is in no keyring and no network of the caller's" {
+	needs_criu
+	own_rootfs
+	args sleep 600
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	checkpoint
+	restore
+	ok exec "$ID" ip link show lo
+	like "$OUT" 'LOOPBACK,UP'
+	local pid
+	pid=$(init_pid "$ID")
+	refute test "$(readlink "/proc/$pid/ns/net")" = "$(readlink /proc/self/ns/net)"
+	refute test "$(readlink "/proc/$pid/ns/cgroup")" = "$(readlink /proc/self/ns/cgroup)"
+	rt exec "$ID" cat /proc/1/environ
+	lacks "$OUT" "$T"
+}
+
+@test "org.criu.config: without it, the file of the machine's administrator is read" {
+	needs_criu
+	[[ ! -e /etc/criu/oci-mini.conf && ! -e /etc/criu/runc.conf ]] || skip 'this machine has its own'
+	alone criu-config
+	mkdir -p /etc/criu
+	echo 'log-file=runc.log' >/etc/criu/runc.conf
+	counting
+	rt checkpoint --leave-running --image-path "$T/images" "$ID"
+	echo 'log-file=own.log' >/etc/criu/oci-mini.conf
+	rt checkpoint --image-path "$T/images" "$ID"
+	rm /etc/criu/{runc,oci-mini}.conf
+	rmdir --ignore-fail-on-non-empty /etc/criu
+	[[ -e $T/images/runc.log && -e $T/images/own.log && ! -e $T/images/dump.log ]] || fail "$ERR" "$(ls "$T/images")"
+}
+
+@test "a link in the rootfs does not lead a restore out of it" {
+	needs_criu
+	own_rootfs
+	mkdir -p "$T/data" "$T/canary"
+	mount_add /inner/dir bind "$T/data" bind
+	args sleep 600
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	checkpoint
+	rm -r "$BUNDLE/rootfs/inner"
+	ln -s "$T/canary" "$BUNDLE/rootfs/inner"
+	refused 'leads over a symbolic link' restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	is "$(ls "$T/canary")" '' canary
+	rm "$BUNDLE/rootfs/inner"
+	restore # the mount point is made again
+	test -d "$BUNDLE/rootfs/inner/dir"
+}
+
+@test "a mount within a mount has its mount point made again" {
+	needs_criu
+	own_rootfs
+	mkdir -p "$T/outer" "$T/nested"
+	echo file >"$T/nested/file"
+	mount_add /outer bind "$T/outer" bind
+	mount_add /outer/for/nested bind "$T/nested" bind
+	mount_add /single bind "$T/nested/file" bind ro
+	args sleep 600
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	checkpoint
+	rm -rf "${T:?}/outer/for" "$BUNDLE/rootfs/single"
+	restore
+	ok exec "$ID" cat /outer/for/nested/file /single
+	is "$OUT" $'file\nfile'
+}
+
+@test "a pty: its master goes to the console socket again" {
+	needs_criu
+	own_rootfs
+	command -v python3 >/dev/null || skip 'needs python3 to receive a descriptor'
+	cat >"$T/receive.py" <<'PYTHON'
+import array, os, socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+os.chdir(sys.argv[1])
+s.bind("console")
+s.listen(1)
+print("ready", flush=True)
+for _ in range(2):
+    c, _ = s.accept()
+    name, anc, _, _ = c.recvmsg(4096, socket.CMSG_SPACE(4))
+    fd = array.array("i", anc[0][2])[0]
+    os.write(fd, b"hello\n")
+    text = b""
+    while b"[hello]" not in text:
+        text += os.read(fd, 100)
+    print("got", name.decode(), flush=True)
+time.sleep(600)
+PYTHON
+	config '.process.terminal = true'
+	args sh -c 'while read -r line; do echo "[$line]"; done'
+	background python3 "$T/receive.py" "$T" >"$T/receive.out"
+	wait_for -t 20 grep -q ready "$T/receive.out"
+	ok run --detach --bundle "$BUNDLE" --console-socket "$T/console" "$ID"
+	wait_for grep -q got "$T/receive.out"
+	checkpoint
+	refused 'needs --console-socket' restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	restore --console-socket "$T/console"
+	twice() { (($(grep -c got "$T/receive.out") == 2)); }
+	wait_for twice
+	ok exec "$ID" ls -l /dev/console
+}
+
+@test "hooks: prestart and createRuntime run at a restore, poststop at a checkpoint" {
+	needs_criu
+	own_rootfs
+	local kind
+	for kind in prestart createRuntime createContainer poststart poststop; do
+		config '.hooks[$k] = [{path: "/bin/sh", args: ["sh", "-c", "echo \($k) $(jq -r .status) >>\($f)"]}]' --arg k "$kind" --arg f "$T/hooks"
+	done
+	args sleep 600
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	: >"$T/hooks"
+	checkpoint
+	is "$(<"$T/hooks")" 'poststop stopped'
+	: >"$T/hooks"
+	restore
+	is "$(<"$T/hooks")" $'prestart creating\ncreateRuntime creating'
+	: >"$T/hooks"
+	ok delete --force "$ID"
+	is "$(<"$T/hooks")" 'poststop stopped'
+	config '.hooks.createRuntime = [{path: "/bin/false"}]'
+	refused '/hooks/createRuntime/0' restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	nothing_left
+}
+
+@test "a network namespace by path is entered again" {
+	needs_criu
+	own_rootfs
+	background unshare -n sleep 600
+	local path=/proc/$PID/ns/net
+	foreign() { [[ $(readlink "$path") != "$(readlink /proc/self/ns/net)" ]]; }
+	wait_for foreign
+	config '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)' --arg p "$path"
+	args sleep 600
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	checkpoint
+	restore
+	is "$(readlink "/proc/$(init_pid "$ID")/ns/net")" "$(readlink "$path")"
+}
