@@ -260,9 +260,14 @@ func (b *birth) mountCgroup(a *program.Assembler, m *mount) {
 	attrs.Data, attrs.Super = nil, nil
 	if b.cgroups == nil || b.cgroups.mode == cgroup.Unified {
 		mnt := a.Reg()
-		if own || b.cgroups == nil || b.seesCallersCgroups() {
+		switch {
+		case own || b.cgroups == nil:
 			newMount(a, mnt, "cgroup2", "cgroup", &attrs)
-		} else {
+		case b.seesCallersCgroups():
+			// A new mount from the first cgroup namespace would take nsdelegate and
+			// memory_recursiveprot from the host's (apply_cgroup_root_flags of the kernel).
+			bindCgroup(a, mnt, b.cgroups.dirs[0].Hierarchy.Dir, m)
+		default:
 			bindCgroup(a, mnt, b.cgroups.dirs[0].Path, m)
 		}
 		setAttributes(a, mnt.Arg(), m)

@@ -174,7 +174,9 @@ func (b *birth) shellMountCgroup(m *mount, plain []string) []string {
 	}
 	if b.cgroups.mode == cgroup.Unified {
 		dir := b.cgroups.dirs[0].Path
-		own = own || b.seesCallersCgroups()
+		if !own && b.seesCallersCgroups() {
+			dir = b.cgroups.dirs[0].Hierarchy.Dir
+		}
 		line := one("cgroup2", dir, nil, at)
 		if own && b.inUsers() {
 			lines = append(lines, plan.Remark("mount(8) refuses the same file system a second time, where a bind of /sys has brought it"))

@@ -163,7 +163,8 @@ mount -t sysfs -o nosuid,noexec,nodev,ro sysfs "$root"/sys
 
 # 29. mount cgroup on /sys/fs/cgroup (/mounts/6)
 mkdir -p "$root"/sys/fs/cgroup
-mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup
+mount --bind /sys/fs/cgroup "$root"/sys/fs/cgroup
+mount -o remount,bind,nosuid,noexec,nodev,relatime,ro "$root"/sys/fs/cgroup
 
 # 30. make the default devices null, zero, full, random, urandom and tty in /dev
 mkdir -p "$root"/dev
