@@ -45,6 +45,13 @@ func (b *birth) nameMounts(t *restoration) (err error) {
 			continue // the null device again, or a link that was copied
 		}
 		named[e.name] = true
+		if e.mask {
+			// CRIU 3.17 gives the second of several mounts of one source the attributes of
+			// that source, and not its own: so the source has them.
+			t.yard.entries = append(t.yard.entries, yardEntry{"null", b.nullFd, false})
+			t.External = append(t.External, "mnt["+e.name+"]:"+t.yard.dir+"/null")
+			continue
+		}
 		file, err := e.file()
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.field, err)

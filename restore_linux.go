@@ -237,14 +237,20 @@ func (b *birth) enterAsCriu(a *program.Assembler, t *restoration) {
 	for _, s := range b.keyring() {
 		s.Assemble(a)
 	}
+	if p := b.spec.Process; p != nil && p.NoNewPrivileges {
+		// CRIU restores it only since a version after 3.17. What it makes has it of this process;
+		// every process of the container had it, since its first executed anything.
+		a.Call(program.Discard, unix.SYS_PRCTL, program.Const(unix.PR_SET_NO_NEW_PRIVS), program.Const(1), program.Const(0), program.Const(0), program.Const(0)).
+			Note("PR_SET_NO_NEW_PRIVS")
+	}
 }
 
 // startCriu starts CRIU, which waits until it is in the container's cgroup.
 func (b *birth) startCriu(t *restoration) (func() error, error) {
+	t.yard.dir = b.opt.stateDir
 	if err := b.nameMounts(t); err != nil {
 		return nil, err
 	}
-	t.yard.dir = b.opt.stateDir
 	if err := t.openCgroupYard(&t.yard); err != nil {
 		return nil, err
 	}

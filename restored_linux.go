@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/oci-mini/oci-mini/internal/netdev"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
+	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // restoreProcesses lets CRIU work, and does the runtime's part when CRIU tells of it.
@@ -146,6 +148,9 @@ func (b *birth) holdToConfig() error {
 			return err
 		}
 	}
+	if err := b.keepsPrivileges(); err != nil {
+		return err
+	}
 	l := b.spec.Linux
 	if l == nil {
 		return nil
@@ -172,6 +177,23 @@ func (b *birth) holdToConfig() error {
 		return err
 	}
 	return covered(l.ReadonlyPaths, "readonlyPaths", unix.MOUNT_ATTR_RDONLY)
+}
+
+// keepsPrivileges makes sure that no restored process can gain privileges that the config has
+// taken from it for good.
+func (b *birth) keepsPrivileges() error {
+	if p := b.spec.Process; p == nil || !p.NoNewPrivileges {
+		return nil
+	}
+	file := fmt.Sprintf("/proc/%d/status", b.child.Pid)
+	text, err := rawfile.Read(file)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(text), "\nNoNewPrivs:\t1\n") {
+		return errors.New("/process/noNewPrivileges: criu has not restored it")
+	}
+	return nil
 }
 
 // shiftedByCriu says whether CRIU has put the container into a time namespace that the config
