@@ -78,7 +78,9 @@ start_by() {
 # script's variables.
 has_first_process() {
 	local pid dir
-	for dir in /sys/fs/cgroup/*/"$ID" /sys/fs/cgroup/"$ID" /sys/fs/cgroup/*/*/*/"$ID"; do
+	local leaf
+	leaf=$(leaf "$ID")
+	for dir in /sys/fs/cgroup/*/"$leaf" /sys/fs/cgroup/"$leaf" /sys/fs/cgroup/*/*/*/"$leaf"; do
 		[[ -d $dir ]] || continue
 		while read -r pid; do
 			[[ $(awk '$1 == "NSpid:" && NF > 2 { print $NF }' "/proc/$pid/status" 2>/dev/null) == 1 ]] || continue
@@ -94,7 +96,7 @@ has_first_process() {
 # the mark of the test in its environment.
 eval "$(declare -f teardown | sed '1s/teardown/common_teardown/')"
 teardown() {
-	if [[ ${SCRIPT:-} && ${CPID:-} ]] && grep -qs "/$ID\$" "/proc/$CPID/cgroup"; then
+	if [[ ${SCRIPT:-} && ${CPID:-} ]] && grep -qs "/$(leaf "$ID")\$" "/proc/$CPID/cgroup"; then
 		kill -KILL "$CPID"
 		wait "$SCRIPT" || true
 	fi
