@@ -241,11 +241,32 @@ func (b *birth) leaveCgroup() error {
 	return b.threadBack()
 }
 
-// seesCallersCgroups says whether a mount of cgroup2 shows what the caller's does: the
-// container shares the caller's cgroup namespace, by which its paths in /proc/PID/cgroup
-// count, and has the right to mount it. runc and crun mount it then too.
-func (b *birth) seesCallersCgroups() bool {
-	return !b.ns.private(unix.CLONE_NEWCGROUP) && !b.inUsers() && b.host.initial && b.host.namespaces
+// callersCgroups returns the directory of cgroup2 that a mount of it shows, if it shows what
+// the caller's does: the container shares the caller's cgroup namespace, by which
+// its paths in /proc/PID/cgroup count, and has the right to mount it. runc and crun
+// mount it then too. Otherwise it returns "".
+func (b *birth) callersCgroups() string {
+	switch {
+	case b.ns.private(unix.CLONE_NEWCGROUP) || b.inUsers() || !b.host.initial || !b.host.namespaces:
+		return ""
+	case b.cgroups == nil:
+		return b.host.unified()
+	}
+	return b.cgroups.dirs[0].Hierarchy.Dir
+}
+
+// unifiedMount returns the directory where cgroup2 is mounted, "" if it is nowhere.
+func unifiedMount() string {
+	layout, err := cgroup.Detect()
+	if err != nil {
+		return ""
+	}
+	for i := range layout.Hierarchies {
+		if h := &layout.Hierarchies[i]; h.Unified {
+			return h.Dir
+		}
+	}
+	return ""
 }
 
 // mountCgroup mounts what the container may see of the cgroup hierarchies: with
@@ -260,13 +281,13 @@ func (b *birth) mountCgroup(a *program.Assembler, m *mount) {
 	attrs.Data, attrs.Super = nil, nil
 	if b.cgroups == nil || b.cgroups.mode == cgroup.Unified {
 		mnt := a.Reg()
-		switch {
-		case own || b.cgroups == nil:
-			newMount(a, mnt, "cgroup2", "cgroup", &attrs)
-		case b.seesCallersCgroups():
+		switch callers := b.callersCgroups(); {
+		case callers != "":
 			// A new mount from the first cgroup namespace would take nsdelegate and
 			// memory_recursiveprot from the host's (apply_cgroup_root_flags of the kernel).
-			bindCgroup(a, mnt, b.cgroups.dirs[0].Hierarchy.Dir, m)
+			bindCgroup(a, mnt, callers, m)
+		case own || b.cgroups == nil:
+			newMount(a, mnt, "cgroup2", "cgroup", &attrs)
 		default:
 			bindCgroup(a, mnt, b.cgroups.dirs[0].Path, m)
 		}

@@ -32,6 +32,8 @@ type host struct {
 	// controllers reads those of a cgroup of version 2.
 	controllers func(dir string) []string
 	layout      *cgroup.Layout // nil: no cgroups
+	// unified finds where cgroup2 is mounted, "" if nowhere, for containers without cgroups.
+	unified func() string
 	// systemd manages the cgroups, and userSystemd says that it is that of the user.
 	systemd, userSystemd bool
 	// streamOwner has the owner of each standard stream that may be given to
@@ -54,7 +56,7 @@ type host struct {
 // thisHost looks at the machine.
 func thisHost(cgroupManager, rootless string) (*host, error) {
 	h := &host{
-		euid: os.Geteuid(), egid: os.Getegid(), access: cgroup.Writable, controllers: cgroup.AvailableIn,
+		euid: os.Geteuid(), egid: os.Getegid(), access: cgroup.Writable, controllers: cgroup.AvailableIn, unified: unifiedMount,
 		open: openBelow, module: activeModule, resctrl: resctrl.Find, streamOwner: map[int]uint32{},
 	}
 	var err error

@@ -42,7 +42,8 @@ var (
 func testHost(layout *cgroup.Layout, passwd string) *host {
 	return &host{
 		rights: rights{initial: true, mounts: true, namespaces: true, userIDs: true, groupIDs: true, fileCaps: true, groups: true, capabilities: 1<<64 - 1}, lastCap: 40, layout: layout,
-		module: func(string) bool { return true },
+		unified: func() string { return "/sys/fs/cgroup" },
+		module:  func(string) bool { return true },
 		open: func(string, string) (io.ReadCloser, error) {
 			if passwd == "" {
 				return nil, fs.ErrNotExist

@@ -155,7 +155,7 @@ func (b *birth) shellMountCgroup(m *mount, plain []string) []string {
 	at := inShellRoot(m.dest)
 	own := b.ns.private(unix.CLONE_NEWCGROUP)
 	one := func(fstype, dir string, data []string, at string) string {
-		if fstype == "" || !own && b.cgroups != nil {
+		if fstype == "" || !own && dir != "" {
 			line := "mount --bind " + plan.Quote(dir) + " " + at
 			if len(plain) > 0 {
 				line += "\nmount -o " + plan.Quote(strings.Join(append([]string{"remount", "bind"}, plain...), ",")) + " " + at
@@ -170,12 +170,12 @@ func (b *birth) shellMountCgroup(m *mount, plain []string) []string {
 	}
 	lines := []string{"mkdir -p " + at}
 	if b.cgroups == nil {
-		return append(lines, one("cgroup2", "", nil, at))
+		return append(lines, one("cgroup2", b.callersCgroups(), nil, at))
 	}
 	if b.cgroups.mode == cgroup.Unified {
 		dir := b.cgroups.dirs[0].Path
-		if !own && b.seesCallersCgroups() {
-			dir = b.cgroups.dirs[0].Hierarchy.Dir
+		if callers := b.callersCgroups(); callers != "" {
+			dir = callers
 		}
 		line := one("cgroup2", dir, nil, at)
 		if own && b.inUsers() {

@@ -138,6 +138,20 @@ occupied() {
 	nothing_left
 }
 
+@test "--cgroup-manager disabled: in the caller's cgroup namespace, a mount of cgroup2 takes nothing from the host's" {
+	only_oci_mini 'no mount of its own there'
+	local before after
+	before=$(sed -n 's/.* - cgroup2 //p' /proc/self/mountinfo)
+	[[ $before ]] || skip "cgroup2 is mounted nowhere"
+	config '.linux.namespaces |= map(select(.type != "cgroup"))'
+	args sh -c 'own=$(sed -n s/^0:://p /proc/self/cgroup); grep -qx $$ "/sys/fs/cgroup$own/cgroup.procs" && echo by its path'
+	rt --cgroup-manager disabled run --bundle "$BUNDLE" "$ID"
+	after=$(sed -n 's/.* - cgroup2 //p' /proc/self/mountinfo)
+	is "$after" "$before" 'the options of cgroup2'
+	# In a user namespace nobody may mount it.
+	[[ $WORLD != root ]] || is "$STATUS:$OUT" '0:by its path'
+}
+
 @test "pids limit 0: the process runs and can have no children; absent and -1 are none" {
 	need_controller pids
 	config '.linux.resources.pids = {limit: 0}'

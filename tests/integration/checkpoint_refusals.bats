@@ -100,11 +100,19 @@ load criu
 }
 
 @test "what CRIU cannot keep is refused, all of it at once" {
-	config '.annotations = {"run.oci.delegate-cgroup": "payload"}
-		| .linux.namespaces |= map(if .type == "cgroup" then .path = "/proc/self/ns/cgroup" else . end)'
+	local two=/linux/seccomp/listenerPath
+	config '.linux.namespaces |= map(if .type == "cgroup" then .path = "/proc/self/ns/cgroup" else . end)
+		| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/run/agent",
+			syscalls: [{names: ["getcwd"], action: "SCMP_ACT_NOTIFY"}]}'
+	# Of version 1, a cgroup below is refused for itself.
+	if cgroup2; then
+		config '.annotations = {"run.oci.delegate-cgroup": "payload"}'
+		two=/annotations/run.oci.delegate-cgroup
+	fi
 	mkdir -p "$T/images"
-	refused '/annotations/run.oci.delegate-cgroup: ' restore --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	refused "$two: " restore --bundle "$BUNDLE" --image-path "$T/images" "$ID"
 	has "$ERR" 'CRIU cannot put processes into a cgroup namespace that exists'
+	has "$ERR" '/linux/seccomp/listenerPath: '
 	refused '--no-pivot: ' restore --no-pivot --bundle "$BUNDLE" --image-path "$T/images" "$ID"
 }
 
