@@ -122,20 +122,21 @@ func (r *criuRequest) parentImages() error {
 	if filepath.IsAbs(r.ParentImage) {
 		return fmt.Errorf("--parent-path: %s must be relative to that of the images, so that both can be moved", r.ParentImage)
 	}
-	var st unix.Stat_t
 	dir := filepath.Join(r.images, r.ParentImage)
-	err := unix.Stat(dir, &st)
-	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		err = unix.ENOTDIR
-	}
+	fd, err := openCriuDir("--parent-path", dir, false, imagesAreWhose)
 	if err != nil {
-		return fmt.Errorf("--parent-path: %w", &os.PathError{Op: "stat", Path: dir, Err: err})
+		return err
+	}
+	defer unix.Close(fd)
+	if err := trustImages(fd, dir); err != nil {
+		return fmt.Errorf("--parent-path: %w", err)
 	}
 	return nil
 }
 
 // open opens the directories; with create they are made, for their owner alone: an image
-// has all of the container's memory in it. The caller is to close what it returns.
+// has all of the container's memory in it. Those that others may write to are refused, and
+// without create the images too. The caller is to close what it returns.
 func (r *criuRequest) open(create bool) (_ *criuDirs, err error) {
 	d := &criuDirs{images: -1, work: -1}
 	defer func() {
@@ -143,14 +144,19 @@ func (r *criuRequest) open(create bool) (_ *criuDirs, err error) {
 			d.close()
 		}
 	}()
-	if d.images, err = openCriuDir("--image-path", r.images, create); err != nil {
+	if d.images, err = openCriuDir("--image-path", r.images, create, imagesAreWhose); err != nil {
 		return nil, err
+	}
+	if !create {
+		if err = trustImages(d.images, r.images); err != nil {
+			return nil, fmt.Errorf("--image-path: %w", err)
+		}
 	}
 	r.ImagesDir = d.images
 	if r.work == "" {
 		return d, nil
 	}
-	if d.work, err = openCriuDir("--work-path", r.work, true); err != nil {
+	if d.work, err = openCriuDir("--work-path", r.work, true, "use a directory of root's, with mode 0700"); err != nil {
 		return nil, err
 	}
 	r.WorkDir = d.work
@@ -168,7 +174,8 @@ func (d *criuDirs) close() {
 	}
 }
 
-func openCriuDir(flag, dir string, create bool) (int, error) {
+// openCriuDir opens a directory in which nobody but root may write, or tells the remedy.
+func openCriuDir(flag, dir string, create bool, remedy string) (int, error) {
 	if create {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return -1, fmt.Errorf("%s: %w", flag, err)
@@ -177,6 +184,10 @@ func openCriuDir(flag, dir string, create bool) (int, error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("%s: %w", flag, &os.PathError{Op: "open", Path: dir, Err: err})
+	}
+	if err := trustDir(fd, dir, remedy); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("%s: %w", flag, err)
 	}
 	return fd, nil
 }

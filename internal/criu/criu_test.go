@@ -108,3 +108,21 @@ func TestLastErrors(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestEnvironment: what leads CRIU to settings, libraries or plugins of whoever has called
+// sudo -E is not for it.
+func TestEnvironment(t *testing.T) {
+	for _, name := range []string{"HOME", "CRIU_CONFIG_FILE", "CRIU_LIBS_DIR", "LD_LIBRARY_PATH", "XTABLES_LIBDIR", "TAR_OPTIONS"} {
+		t.Setenv(name, "/home/somebody")
+	}
+	for _, path := range []string{"/opt/bin:/bin", ""} {
+		t.Setenv("PATH", path)
+		want := []string{"PATH=" + path}
+		if path == "" {
+			want[0] += standardPath
+		}
+		if got := environment(); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

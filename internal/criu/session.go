@@ -105,13 +105,14 @@ func (s *Session) Begin() error {
 	return err
 }
 
-// environment is that of the caller, with a PATH.
+// environment is what CRIU gets of the caller's: where programs are. HOME and CRIU_CONFIG_FILE
+// would have it read settings of whoever has called sudo -E, and others libraries or plugins.
 func environment() []string {
-	env := os.Environ()
-	if os.Getenv("PATH") == "" {
-		env = append(env, "PATH="+standardPath)
+	path := os.Getenv("PATH")
+	if path == "" {
+		path = standardPath
 	}
-	return env
+	return []string{"PATH=" + path}
 }
 
 // Ask sends the request.
