@@ -68,8 +68,15 @@ func (r *criuRequest) checkpoint(dir *state.Dir) error {
 		return err
 	}
 	defer s.Close()
+	// All that was said of it so far goes by its number.
+	if err := stillThere(pidfd, dir.Record.Init.Pid); err != nil {
+		return err
+	}
 	_, err = r.converse(s, kind, nil, func(a *criu.Answer) error {
-		if a.Notice == "status-ready" {
+		switch a.Notice {
+		case "network-lock": // CRIU has stopped it: what has the number keeps it from here on
+			return stillThere(pidfd, dir.Record.Init.Pid)
+		case "status-ready":
 			return r.statusReady()
 		}
 		return nil
@@ -86,6 +93,17 @@ func (r *criuRequest) checkpoint(dir *state.Dir) error {
 		return err
 	}
 	return destroy(dir)
+}
+
+// stillThere makes sure that a process has not ended, after which its number may be another's.
+func stillThere(pidfd, pid int) error {
+	switch dead, err := process.Wait(pidfd, 0); {
+	case err != nil:
+		return err
+	case dead:
+		return fmt.Errorf("the container's process %d has ended: %w", pid, unix.ESRCH)
+	}
+	return nil
 }
 
 // checkpointed understands the config of a container for CRIU.
@@ -151,6 +169,13 @@ func (r *criuRequest) describe(b *birth, rec *state.Record) (err error) {
 			return fmt.Errorf("%s: the host has mounted %s below the source: CRIU would take it for the container's own", e.field, strings.Join(found, ", "))
 		}
 		r.External = append(r.External, "mnt["+m.at+"]:"+e.name)
+	}
+	// What restore would refuse would be lost.
+	if err := b.protected(seen); err != nil {
+		return err
+	}
+	if err := b.holdPrivileges(rec.Init.Pid); err != nil {
+		return err
 	}
 	for _, ns := range b.ns.list {
 		key := externalNamespace(ns.Type)

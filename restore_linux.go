@@ -25,6 +25,7 @@ type restoration struct {
 	streams []string // what the standard streams were, in CRIU's words
 	yard    yard
 	session *criu.Session
+	held    bool // the processes have no more privileges than the config gives them
 }
 
 // prepareRestore refuses what cannot be restored, before anything is made.

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -14,17 +12,20 @@ import (
 	"github.com/oci-mini/oci-mini/internal/netdev"
 	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/internal/program"
-	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // restoreProcesses lets CRIU work, and does the runtime's part when CRIU tells of it.
 func (b *birth) restoreProcesses(t *restoration) (func() error, error) {
 	undo := func() error {
-		t.session.Close() // it traces what it restores, and would be asked first
 		if b.child == t.session.Child {
+			t.session.Close()
 			return nil
 		}
+		// What CRIU traces goes on when CRIU ends, so it is killed before; and what it traces
+		// nobody else can wait for, so it ends before that.
+		killTree(b.child.Pid)
 		_ = b.child.Kill()
+		t.session.Close()
 		_, err := b.child.Reap()
 		b.child.Release()
 		return err
@@ -36,6 +37,9 @@ func (b *birth) restoreProcesses(t *restoration) (func() error, error) {
 	t.session.Wait()
 	if answer.Pid != b.child.Pid {
 		return undo, fmt.Errorf("criu restored process %d, but spoke of %d before", answer.Pid, b.child.Pid)
+	}
+	if !t.held {
+		return undo, errors.New("criu has not told when its processes had the privileges that they run with")
 	}
 	return undo, nil
 }
@@ -63,10 +67,25 @@ func (b *birth) heedCriu(t *restoration, a *criu.Answer) error {
 		}
 		b.dir.Record.CriuTime = time
 		return b.doAll(b.limitCgroup(), []plan.Step{b.settle()})
+	case "pre-resume": // they have their credentials and filters too, and do not run yet
+		if err := b.holdPrivileges(b.child.Pid); err != nil {
+			return err
+		}
+		t.held = true
 	case "status-ready":
 		return t.statusReady()
 	}
 	return nil
+}
+
+// killTree kills what descends from a process that cannot run.
+func killTree(first int) {
+	_ = eachThread(first, func(pid, _ int, _ string) error {
+		if pid != first {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		return nil
+	})
 }
 
 // adopt makes a process that CRIU made the container's first.
@@ -116,84 +135,6 @@ func (b *birth) takeOrphan(a *criu.Answer) error {
 	}
 	b.master = os.NewFile(uintptr(fd), "pty")
 	return b.sendConsole()
-}
-
-// holdToConfig looks at what CRIU has mounted before any process of the container runs: a
-// bind mount that the config has read-only must not have become writable, nor a masked or
-// read-only path be bare.
-func (b *birth) holdToConfig() error {
-	seen, err := seeMounts(b.child.Pid)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(seen.root)
-	root := mounted{at: "/"}
-	var st unix.Stat_t
-	if err := unix.Fstat(seen.root, &st); err != nil {
-		return os.NewSyscallError("fstat", err)
-	}
-	root.dev, root.ino = st.Dev, st.Ino
-	if err := root.shows(b.rootfsFd, "/root/path"); err != nil {
-		return err
-	}
-	for _, e := range b.externals() {
-		if e.mask || e.source != nil && e.source() < 0 {
-			continue
-		}
-		m, err := seen.place(&e)
-		if err == nil && e.source != nil {
-			err = m.shows(e.source(), e.field)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := b.keepsPrivileges(); err != nil {
-		return err
-	}
-	l := b.spec.Linux
-	if l == nil {
-		return nil
-	}
-	covered := func(list []string, pointer string, must uint64) error {
-		for i, p := range list {
-			field := fmt.Sprintf("/linux/%s/%d", pointer, i)
-			m, err := seen.find(path.Clean("/"+p), 0)
-			switch {
-			case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-				continue
-			case err != nil:
-				return fmt.Errorf("%s: %w", field, err)
-			case m == nil:
-				return fmt.Errorf("%s: %s is not covered in the restored container, as the config has it", field, p)
-			}
-			if err := m.has(must, field); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := covered(l.MaskedPaths, "maskedPaths", 0); err != nil {
-		return err
-	}
-	return covered(l.ReadonlyPaths, "readonlyPaths", unix.MOUNT_ATTR_RDONLY)
-}
-
-// keepsPrivileges makes sure that no restored process can gain privileges that the config has
-// taken from it for good.
-func (b *birth) keepsPrivileges() error {
-	if p := b.spec.Process; p == nil || !p.NoNewPrivileges {
-		return nil
-	}
-	file := fmt.Sprintf("/proc/%d/status", b.child.Pid)
-	text, err := rawfile.Read(file)
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(string(text), "\nNoNewPrivs:\t1\n") {
-		return errors.New("/process/noNewPrivileges: criu has not restored it")
-	}
-	return nil
 }
 
 // shiftedByCriu says whether CRIU has put the container into a time namespace that the config

@@ -109,15 +109,29 @@ func (b *birth) openHostProc() []plan.Step {
 		By: plan.Runtime, Words: "open the host's /proc", Reason: "the container's own could be a fake",
 		Shell: b.remark("later writes go through the container's own"),
 		Do: func() (func() error, error) {
-			fd, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			fd, err := openOwnProc()
 			if err != nil {
-				return nil, &os.PathError{Op: "open", Path: "/proc", Err: err}
+				return nil, err
 			}
 			b.opened = append(b.opened, fd)
 			b.procFd = fd
-			return nil, isProc(fd)
+			return nil, nil
 		},
 	}}
+}
+
+// openOwnProc opens the runtime's own /proc, and makes sure that it is one. The caller is to
+// close it.
+func openOwnProc() (int, error) {
+	fd, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: "/proc", Err: err}
+	}
+	if err := isProc(fd); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // isProc makes sure that a directory is the root of a procfs, which has the inode 1

@@ -189,3 +189,59 @@ PYTHON
 	restore
 	is "$(readlink "/proc/$(init_pid "$ID")/ns/net")" "$(readlink "$path")"
 }
+
+@test "a restored container that is less protected than the config says is ended before it runs" {
+	needs_criu
+	config '.process.capabilities |= map_values(["CAP_CHOWN", "CAP_SYS_ADMIN"]) | .linux.maskedPaths = ["/home"] | .linux.readonlyPaths = ["/etc"]
+		| .mounts += [{destination: "/own", type: "tmpfs", source: "tmpfs", options: ["nosuid"]}]'
+	counting
+	checkpoint
+	local last
+	last=$(count)
+	cp "$BUNDLE/config.json" "$T/config.json"
+	# weaker ERROR PROGRAM: with what the program makes of the config, what is in the images is not enough.
+	weaker() {
+		cp "$T/config.json" "$BUNDLE/config.json"
+		config "$2"
+		refused "$1" restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+		refused 'does not exist' state "$ID"
+		is "$(count)" "$last" 'the count of a container that must not run'
+		nothing_left
+	}
+	weaker '/process/capabilities/bounding: it has CAP_SYS_ADMIN, which the config does not give it' \
+		'.process.capabilities |= map_values(["CAP_CHOWN"])'
+	weaker '/linux/seccomp: it is under no filter' '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["syslog"], action: "SCMP_ACT_ERRNO", errnoRet: 1}]}'
+	weaker '/root/readonly: what is mounted on / in the container is not ro' '.root.readonly = true'
+	weaker "/mounts/$(jq '.mounts | length - 1' "$T/config.json"): what is mounted on /own in the container is not noexec" '.mounts[-1].options += ["noexec"]'
+	weaker '/linux/maskedPaths/0: /etc is not masked in the container: what is mounted there is neither the null device nor an empty file system' \
+		'.linux.maskedPaths = ["/etc"]'
+	weaker '/linux/readonlyPaths/0: /var is not covered in the container' '.linux.readonlyPaths = ["/var"]'
+	cp "$T/config.json" "$BUNDLE/config.json"
+	restore
+	gone_on "$last"
+}
+
+@test "images that others may read, and a chain of them, are restored" {
+	needs_criu
+	counting
+	silent checkpoint --image-path "$T/before" --pre-dump "$ID"
+	checkpoint --parent-path ../before
+	chmod 755 "$T/before" "$T/images"
+	chmod 644 "$T"/before/* "$T"/images/*.img
+	restore
+	gone_on
+	ok delete --force "$ID"
+	chmod 666 "$T/before/inventory.img"
+	refused "--image-path: $T/before/inventory.img has mode 0666" restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+}
+
+@test "a checkpoint is not written where others may write" {
+	needs_criu
+	args sleep 600
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	mkdir -m 1777 "$T/shared"
+	refused "--image-path: $T/shared has mode 1777" checkpoint --image-path "$T/shared" "$ID"
+	refused "--work-path: $T/shared has mode 1777" checkpoint --image-path "$T/images" --work-path "$T/shared" "$ID"
+	is "$(ls "$T/shared" "$T/images")" ''"$T/images:"$'\n\n'"$T/shared:"
+	status_is "$ID" running
+}

@@ -68,11 +68,83 @@ load criu
 @test "--parent-path must be there, and relative" {
 	args sleep 600
 	ok run --detach --bundle "$BUNDLE" "$ID"
-	refused "--parent-path: stat $T/nowhere: no such file or directory" checkpoint --image-path "$T/images" --parent-path ../nowhere "$ID"
+	refused "--parent-path: open $T/nowhere: no such file or directory" checkpoint --image-path "$T/images" --parent-path ../nowhere "$ID"
 	refused "--parent-path: $T must be relative" checkpoint --image-path "$T/images" --parent-path "$T" "$ID"
+	mkdir -m 777 "$T/open"
+	refused "--parent-path: $T/open has mode 0777 and group 0: others than user 0 may write to it" checkpoint --image-path "$T/images" --parent-path ../open "$ID"
 	touch "$T/file"
-	refused "--parent-path: stat $T/file: not a directory" checkpoint --image-path "$T/images" --parent-path ../file "$ID"
+	refused "--parent-path: open $T/file: not a directory" checkpoint --image-path "$T/images" --parent-path ../file "$ID"
 	status_is "$ID" running
+}
+
+@test "images that another user could have written, or a directory where one may, are refused" {
+	mkdir -m 700 "$T/images" "$T/work"
+	touch "$T/images/core-1.img"
+	try() { refused "$1" restore --bundle "$BUNDLE" --image-path "$T/images" "${@:2}" "$ID"; }
+	chmod 606 "$T/images/core-1.img"
+	try "--image-path: $T/images/core-1.img has mode 0606 and group 0: others than user 0 may write to it, who could have what is in it make user 0 do anything: images must be root's"
+	chmod 600 "$T/images/core-1.img"
+	chown 54321 "$T/images/core-1.img"
+	try "--image-path: $T/images/core-1.img belongs to user 54321, who could have what is in it make user 0 do anything: images must be root's"
+	chown 0 "$T/images/core-1.img"
+	ln -s /etc/passwd "$T/images/pages-1.img"
+	try "--image-path: $T/images/pages-1.img is a symbolic link"
+	rm "$T/images/pages-1.img"
+	mkdir -m 700 "$T/before"
+	ln -s ../before "$T/images/parent"
+	chmod 770 "$T/before"
+	chgrp 54321 "$T/before"
+	try "--image-path: $T/before has mode 0770 and group 54321"
+	rm "$T/images/parent"
+	chmod 1777 "$T/work"
+	try "--work-path: $T/work has mode 1777 and group 0: others than user 0 may write to it, who could have what is in it make user 0 do anything: use a directory of root's" --work-path "$T/work"
+	chown 54321 "$T/images"
+	try "--image-path: $T/images belongs to user 54321"
+	chown 0 "$T/images"
+	try "there is no checkpoint in $T/images"
+	refused 'does not exist' state "$ID"
+}
+
+@test "CRIU gets no environment but PATH" {
+	mkdir -m 755 "$T/bin"
+	mkdir -m 700 "$T/images"
+	echo '["", "", ""]' >"$T/images/descriptors.json"
+	printf '#!/bin/sh\nexec cat /proc/$$/environ >%q\n' "$T/environ" >"$T/bin/criu"
+	chmod 755 "$T/bin/criu"
+	PATH=$T/bin:$PATH HOME=/home/somebody CRIU_CONFIG_FILE=/home/somebody/criu.conf CRIU_LIBS_DIR=/home/somebody \
+		refused 'criu ' restore --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	# PWD is the shell's own.
+	is "$(tr '\0' '\n' <"$T/environ" | grep -v '^PWD=')" "PATH=$T/bin:$PATH"
+}
+
+@test "a container that is less protected than its config says is not checkpointed" {
+	own_rootfs
+	config '.process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"] | unique) | .linux.readonlyPaths = ["/proc/sys"] | .mounts[0].options = ["nosuid"] | .root.readonly = true'
+	args sh -c "$(printf '%s\n' 'trap "mount -o remount,bind,rw /" USR1; trap "mount -o remount,bind,ro / && mount -o remount,bind,suid /proc" USR2' 'while :; do sleep 0.05; done')"
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	options() { grep -q "^[^ ]* [^ ]* [^ ]* [^ ]* $1 $2" "/proc/$(init_pid "$ID")/mountinfo"; }
+	wait_for options / ro
+	silent kill "$ID" USR1
+	wait_for options / rw
+	refused '/root/readonly: what is mounted on / in the container is not ro, as the config has it' checkpoint --image-path "$T/images" "$ID"
+	silent kill "$ID" USR2
+	wait_for options /proc rw,relatime
+	refused '/mounts/0: what is mounted on /proc in the container is not nosuid, as the config has it' checkpoint --image-path "$T/images" "$ID"
+	status_is "$ID" running
+	refute test -e "$T/images"
+}
+
+@test "a process with more than the config gives is not checkpointed" {
+	own_rootfs
+	args sleep 600
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	# An orphan of an exec is a child of the first process.
+	ok exec --cap CAP_SYS_BOOT "$ID" sh -c 'sleep 500 >/dev/null 2>&1 & echo $!'
+	refused 'it has CAP_SYS_BOOT, which the config does not give it' checkpoint --image-path "$T/images" "$ID"
+	has "$ERR" '/process/capabilities/'
+	like "$ERR" 'process [0-9]+ of the container'
+	status_is "$ID" running
+	refute test -e "$T/images"
 }
 
 @test "where criu is not installed, the error says what to install" {
