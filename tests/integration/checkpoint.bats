@@ -91,7 +91,8 @@ load criu
 	restore --work-path "$T/work"
 	[[ -e $T/work/other.log && ! -e $T/work/restore.log ]] || fail "$(ls "$T/work")"
 	gone_on
-	ok delete --force "$ID"
+	# Images of now: a file that was open when older ones were made may have another name.
+	checkpoint --work-path "$T/work"
 	# An empty one is none.
 	config '.annotations = {"org.criu.config": ""}'
 	restore --work-path "$T/work"
