@@ -1,12 +1,9 @@
 package main
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/oci-mini/oci-mini/internal/state"
 )
 
 // checkpointFlags are those of checkpoint alone. They are a variable of their own, so that the
@@ -36,12 +33,9 @@ var checkpointCommand = &cli.Command{
 		if err != nil {
 			return failed(c, id, err)
 		}
-		dir, err := storeOf(c).Lock(id, lockTimeout)
-		if errors.Is(err, state.ErrNotExist) {
-			return failed(c, "", err)
-		}
+		dir, err := lock(c, id)
 		if err != nil {
-			return failed(c, id, err)
+			return err
 		}
 		defer dir.Close()
 		return failed(c, id, r.checkpoint(dir))

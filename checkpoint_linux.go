@@ -216,7 +216,7 @@ func (s *seenMounts) isNull(at string) bool {
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
+	return unix.Fstat(fd, &st) == nil && isNull(&st)
 }
 
 // describeCgroup has CRIU stop the container by its freezer, and look after the cgroups that

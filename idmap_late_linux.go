@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -67,8 +66,7 @@ func (b *birth) mapSent(m *mount) error {
 func (b *birth) mountAbove(m *mount) *mount {
 	var above *mount
 	for _, before := range b.mounts[:m.index] {
-		below := before.dest == "/" || m.inRootfs == before.dest || strings.HasPrefix(m.inRootfs, before.dest+"/")
-		if below && !before.opt.Remount {
+		if !before.opt.Remount && within(m.inRootfs, before.dest) {
 			above = before
 		}
 	}

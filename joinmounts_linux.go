@@ -200,19 +200,14 @@ func (b *birth) rootOfInit() (*os.File, error) {
 // (chroot(2)), and whoever is to join the container would follow it to where it has put
 // what it likes. One that has left the mount is refused.
 func openRootOf(id process.ID, mount uint64) (int, error) {
-	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	proc, err := openOwnProc()
 	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: "/proc", Err: err}
-	}
-	defer unix.Close(proc)
-	if err := isProc(proc); err != nil {
 		return -1, err
 	}
-	dir, err := unix.Openat2(proc, strconv.Itoa(id.Pid), &unix.OpenHow{
-		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,
-	})
+	defer unix.Close(proc)
+	dir, err := openInProc(proc, strconv.Itoa(id.Pid), unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
-		return -1, &os.PathError{Op: "openat2", Path: fmt.Sprintf("/proc/%d", id.Pid), Err: err}
+		return -1, err
 	}
 	defer unix.Close(dir)
 	// The directory stays that of the process, which is the right one if it still is.

@@ -155,6 +155,11 @@ func (m *mount) checkProc() error {
 	return nil
 }
 
+// within says whether a path of the container is a directory or lies below it.
+func within(file, dir string) bool {
+	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
+}
+
 // mountAll makes the mounts in the order of the config.
 func (b *birth) mountAll() []plan.Step {
 	var steps []plan.Step
@@ -331,7 +336,7 @@ const procMagic = unix.PROC_SUPER_MAGIC
 // notProc refuses a target that a link in the image has led into a procfs: the
 // config's own words were checked, and do not say so (CVE-2019-16884).
 func (b *birth) notProc(a *program.Assembler, at program.Reg, m *mount) {
-	if m.dest == "/proc" || strings.HasPrefix(m.dest, "/proc/") {
+	if within(m.dest, "/proc") {
 		return // checkProc has judged it
 	}
 	ok, kind := a.NewLabel(), a.Reg()

@@ -54,10 +54,9 @@ func (b *birth) ownNull() []plan.Step {
 			a.Fail(unix.EAGAIN, "/dev/null was exchanged while it was opened")
 
 			a.Bind(other)
-			switch {
-			case b.makesDevices():
+			if b.makesDevices() {
 				b.privateNull(a, null)
-			case b.mayOwnNull():
+			} else {
 				a.Fail(unix.ENODEV, "/dev/null in the container is not the null device, and to lend it the host's as a standard stream would let its root change that")
 			}
 			a.Bind(done)

@@ -50,12 +50,9 @@ func freezer(c *cli.Context, act func(specs.ContainerState, *cgroup.Cgroup) erro
 		return err
 	}
 	id := c.Args().First()
-	dir, err := storeOf(c).Lock(id, lockTimeout)
-	if errors.Is(err, state.ErrNotExist) {
-		return failed(c, "", err)
-	}
+	dir, err := lock(c, id)
 	if err != nil {
-		return failed(c, id, err)
+		return err
 	}
 	defer dir.Close()
 	if len(dir.Record.Cgroup.Dirs) == 0 && dir.Record.Phase == state.Ready {

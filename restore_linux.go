@@ -93,7 +93,7 @@ func (b *birth) onRootfs() []*mount {
 func (b *birth) under(i int) *mount {
 	var found *mount
 	for _, m := range b.mounts[:i] {
-		if m.opt.Remount || m.dest == b.mounts[i].dest || !strings.HasPrefix(b.mounts[i].dest, strings.TrimSuffix(m.dest, "/")+"/") {
+		if m.opt.Remount || m.dest == b.mounts[i].dest || !within(b.mounts[i].dest, m.dest) {
 			continue
 		}
 		if found == nil || len(m.dest) >= len(found.dest) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -116,17 +115,14 @@ func (b *birth) attributes(i int) uint64 {
 // hidden says whether a mount lies behind a later one, or behind a masked path.
 func (b *birth) hidden(i int) bool {
 	dest := b.mounts[i].dest
-	behind := func(at string) bool {
-		return dest == at || strings.HasPrefix(dest, strings.TrimSuffix(at, "/")+"/")
-	}
 	for _, o := range b.mounts[i+1:] {
-		if !o.opt.Remount && behind(o.dest) {
+		if !o.opt.Remount && within(dest, o.dest) {
 			return true
 		}
 	}
 	if b.spec.Linux != nil {
 		for _, p := range b.spec.Linux.MaskedPaths {
-			if behind(path.Clean("/" + p)) {
+			if within(dest, path.Clean("/"+p)) {
 				return true
 			}
 		}

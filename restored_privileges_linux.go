@@ -177,17 +177,6 @@ func threadsOf(proc, pid int, do func(pid, tid int, status string) error) ([]int
 	return below, nil
 }
 
-func openInProc(proc int, file string, flags uint64) (int, error) {
-	fd, err := unix.Openat2(proc, file, &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | flags,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS,
-	})
-	if err != nil {
-		return -1, &os.PathError{Op: "openat2", Path: "/proc/" + file, Err: err}
-	}
-	return fd, nil
-}
-
 func readInProc(proc int, file string) (string, error) {
 	fd, err := openInProc(proc, file, 0)
 	if err != nil {

@@ -134,6 +134,19 @@ func openOwnProc() (int, error) {
 	return fd, nil
 }
 
+// openInProc opens a file of a procfs that openOwnProc has opened, following no link and
+// crossing no mount. The caller is to close it.
+func openInProc(proc int, file string, flags uint64) (int, error) {
+	fd, err := unix.Openat2(proc, file, &unix.OpenHow{
+		Flags:   flags | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return -1, &os.PathError{Op: "openat2", Path: "/proc/" + file, Err: err}
+	}
+	return fd, nil
+}
+
 // isProc makes sure that a directory is the root of a procfs, which has the inode 1
 // (PROC_ROOT_INO in the kernel's include/linux/proc_fs.h).
 func isProc(fd int) error {

@@ -22,6 +22,16 @@ import (
 // same container.
 const lockTimeout = 10 * time.Second
 
+// lock finds a container that nobody else may change meanwhile. Its error is one for a command
+// to return. The caller is to close what it returns.
+func lock(c *cli.Context, id string) (*state.Dir, error) {
+	dir, err := storeOf(c).Lock(id, lockTimeout)
+	if errors.Is(err, state.ErrNotExist) {
+		id = "" // the error names it
+	}
+	return dir, failed(c, id, err)
+}
+
 var startCommand = &cli.Command{
 	Name:      "start",
 	Usage:     "let a created container execute its process",

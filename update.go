@@ -68,12 +68,9 @@ var updateCommand = &cli.Command{
 			fmt.Fprintf(os.Stderr, "oci-mini: update %s: %s\n", id, text)
 			log.Warn(text)
 		}
-		dir, err := storeOf(c).Lock(id, lockTimeout)
-		if errors.Is(err, state.ErrNotExist) {
-			return failed(c, "", err)
-		}
+		dir, err := lock(c, id)
 		if err != nil {
-			return failed(c, id, err)
+			return err
 		}
 		defer dir.Close()
 		return failed(c, id, updateContainer(dir, r, c.String("l3-cache-schema"), c.String("mem-bw-schema")))

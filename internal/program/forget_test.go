@@ -21,19 +21,11 @@ func TestForget(t *testing.T) {
 	}
 	long := strings.Repeat("x", int(room)+100)
 	for _, title := range []string{"init of a container", "", long} {
-		a := NewAssembler()
-		a.Forget(title)
-		a.Sync(1)
-		a.Exit(0)
-		p, err := a.Finish()
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := p.Launch(Options{CgroupFd: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Release()
+		c := launch(t, assemble(t, func(a *Assembler) {
+			a.Forget(title)
+			a.Sync(1)
+			a.Exit(0)
+		}), 0)
 		if e, err := c.Next(); err != nil || e.Token != 1 {
 			t.Fatalf("event %+v, %v", e, err)
 		}

@@ -84,19 +84,19 @@ load criu
 	echo 'log-file=other.log' >"$BUNDLE/criu.conf"
 	config '.annotations = {"org.criu.config": "criu.conf"}'
 	counting
-	mkdir "$T/work"
-	checkpoint --work-path "$T/work"
-	[[ -e $T/work/other.log && ! -e $T/work/dump.log ]] || fail "$(ls "$T/work")"
-	rm "$T/work/other.log"
-	restore --work-path "$T/work"
-	[[ -e $T/work/other.log && ! -e $T/work/restore.log ]] || fail "$(ls "$T/work")"
+	mkdir "$T/logs"
+	checkpoint --work-path "$T/logs"
+	[[ -e $T/logs/other.log && ! -e $T/logs/dump.log ]] || fail "$(ls "$T/logs")"
+	rm "$T/logs/other.log"
+	restore --work-path "$T/logs"
+	[[ -e $T/logs/other.log && ! -e $T/logs/restore.log ]] || fail "$(ls "$T/logs")"
 	gone_on
 	# Images of now: a file that was open when older ones were made may have another name.
-	checkpoint --work-path "$T/work"
+	checkpoint --work-path "$T/logs"
 	# An empty one is none.
 	config '.annotations = {"org.criu.config": ""}'
-	restore --work-path "$T/work"
-	test -e "$T/work/restore.log"
+	restore --work-path "$T/logs"
+	test -e "$T/logs/restore.log"
 	gone_on
 }
 
@@ -109,9 +109,9 @@ load criu
 	: >"$BUNDLE/criu.conf"
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	wait_for test -e "$BUNDLE/rootfs/tmp/done"
-	refused 'criu dump: Error (' checkpoint --image-path "$T/images" --work-path "$T/work" "$ID"
+	refused 'criu dump: Error (' checkpoint --image-path "$T/images" --work-path "$T/logs" "$ID"
 	has "$ERR" 'ghost'
-	has "$ERR" "the whole log is $T/work/dump.log"
+	has "$ERR" "the whole log is $T/logs/dump.log"
 	has "$ERR" 'hint: the setting ghost-limit'
 	status_is "$ID" running
 	echo 'ghost-limit 4000000' >"$BUNDLE/criu.conf"

@@ -31,6 +31,13 @@ unchanged() {
 	[[ -e /proc/$OWNER/root/mnt/of-the-owner ]] || fail "the owner's root is another one"
 }
 
+# on_terminal ARG...: rt on a pty; STATUS, and for what comes there see typed.
+on_terminal() {
+	STATUS=0
+	OCI_TEST_MARK=$MARK timeout $((20 * PATIENCE)) script -qec "$RUNTIME ${STATE[*]} $*" /dev/null \
+		</dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
+}
+
 # typed: what script(1) has recorded, without the end of file that it types itself.
 typed() {
 	tr -d '\r\0\b' <"$T/typed" | sed 's/\^[@D]//g'
@@ -315,14 +322,13 @@ startContainer $NS hook"
 	owner
 	config '.process.terminal = true'
 	args sh -c 'tty; test -t 2 && stat -c %n /dev/pts/0; echo yes >/dev/tty'
-	STATUS=0
-	OCI_TEST_MARK=$MARK timeout $((20 * PATIENCE)) script -qec "$RUNTIME ${STATE[*]} run --bundle $BUNDLE $ID.b" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
+	on_terminal run --bundle "$BUNDLE" "$ID.b"
 	is "$STATUS" 0
 	has "$(typed)" $'/dev/console\n/dev/pts/0\nyes'
 	config '.process.terminal = false'
 	args sleep 61
 	ok run --detach --bundle "$BUNDLE" "$ID.b"
-	OCI_TEST_MARK=$MARK timeout $((20 * PATIENCE)) script -qec "$RUNTIME ${STATE[*]} exec --tty $ID.b tty" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
+	on_terminal exec --tty "$ID.b" tty
 	has "$(typed)" /dev/pts/0
 	unchanged
 }
@@ -442,8 +448,7 @@ $NS hook"
 	unchanged
 	config 'del(.hooks) | .process.terminal = true'
 	args sh -c 'tty; echo yes >/dev/tty'
-	STATUS=0
-	OCI_TEST_MARK=$MARK timeout $((20 * PATIENCE)) script -qec "$RUNTIME ${STATE[*]} run --bundle $BUNDLE $ID.b" /dev/null </dev/null >"$T/typed" 2>&1 3>&- || STATUS=$?
+	on_terminal run --bundle "$BUNDLE" "$ID.b"
 	is "$STATUS" 0
 	has "$(typed)" $'/dev/console\nyes'
 	config '.process.terminal = false'
