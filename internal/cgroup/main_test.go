@@ -16,12 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test binary runs itself: in a mount namespace where the version 2
-// hierarchy lies at Root, and as a process to be put into cgroups.
-const (
-	inNamespace = "OCI_MINI_TEST_V2"
-	asProcess   = "OCI_MINI_TEST_PROCESS"
-)
+// The test binary runs itself as a process to be put into cgroups.
+const asProcess = "OCI_MINI_TEST_PROCESS"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProcess) == "hog" {
@@ -142,36 +138,6 @@ func create(t testing.TB, l *Layout, path string, need ...string) *Cgroup {
 		}
 	})
 	return c
-}
-
-// v2Host runs the rest of the calling test in a private mount namespace where
-// the version 2 hierarchy is mounted at Root.
-func v2Host(t *testing.T) bool {
-	needRoot(t)
-	if os.Getenv(inNamespace) != "" {
-		if err := unix.Unmount(Root, unix.MNT_DETACH); err != nil && err != unix.EINVAL {
-			t.Skip("umount:", err)
-		}
-		if err := unix.Mount("none", Root, "cgroup2", 0, ""); err != nil {
-			t.Skip("mount cgroup2:", err)
-		}
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	// Go makes all mounts private after this unshare.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	switch {
-	case err != nil:
-		t.Error(err)
-	case strings.Contains(string(out), "--- SKIP"):
-		t.Skip("skipped in the namespace")
-	case !strings.Contains(string(out), "--- PASS"):
-		t.Error("no result")
-	}
-	return false
 }
 
 func content(t *testing.T, path ...string) string {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oci-mini/oci-mini/internal/cgroup/cgrouptest"
 )
 
 // The JSON is what engines parse: it is compared as a whole.
@@ -194,7 +196,7 @@ func TestV1Stats(t *testing.T) {
 }
 
 func TestV2Stats(t *testing.T) {
-	if !v2Host(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	l := layout(t, Unified)

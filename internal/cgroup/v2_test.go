@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oci-mini/oci-mini/internal/cgroup/cgrouptest"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,7 @@ import (
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func TestV2Detect(t *testing.T) {
-	if !v2Host(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	l := layout(t, Unified)
@@ -46,7 +47,7 @@ func huge(t *testing.T, l *Layout) {
 }
 
 func TestV2Controllers(t *testing.T) {
-	if !v2Host(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	l := layout(t, Unified)
@@ -124,7 +125,7 @@ func TestV2Controllers(t *testing.T) {
 
 // Once its controller is on, a file says what no write has changed yet.
 func TestV2TurnOn(t *testing.T) {
-	if !v2Host(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	l := layout(t, Unified)
@@ -147,7 +148,7 @@ func TestV2TurnOn(t *testing.T) {
 }
 
 func TestV2Processes(t *testing.T) {
-	if !v2Host(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	l := layout(t, Unified)
@@ -205,7 +206,7 @@ func TestV2Processes(t *testing.T) {
 }
 
 func TestV2Remove(t *testing.T) {
-	if !v2Host(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	removal(t, layout(t, Unified))
@@ -213,7 +214,7 @@ func TestV2Remove(t *testing.T) {
 
 // TestV2KillBelow: the processes of child cgroups are killed with the rest.
 func TestV2KillBelow(t *testing.T) {
-	if !v2Host(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	c := create(t, layout(t, Unified), name())
@@ -233,7 +234,7 @@ func TestV2KillBelow(t *testing.T) {
 }
 
 func TestV2KillRefusesRoot(t *testing.T) {
-	if !v2Host(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	c, err := OpenExisting([]string{Root})

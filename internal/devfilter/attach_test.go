@@ -9,16 +9,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/oci-mini/oci-mini/internal/cgroup/cgrouptest"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
-// The test binary runs itself for two purposes: in a mount namespace where the
-// version 2 hierarchy lies at /sys/fs/cgroup, and as the process in the cgroup.
-const (
-	inNamespace = "OCI_MINI_TEST_V2"
-	inCgroup    = "OCI_MINI_TEST_PROBE"
-)
+// The test binary runs itself as the process in the cgroup.
+const inCgroup = "OCI_MINI_TEST_PROBE"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(inCgroup); dir != "" {
@@ -46,38 +43,6 @@ func probe(dir string) {
 	}
 }
 
-// v2 runs the rest of the calling test in a private mount namespace.
-func v2(t *testing.T) bool {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to load a program")
-	}
-	if os.Getenv(inNamespace) != "" {
-		const dir = "/sys/fs/cgroup"
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && err != unix.EINVAL {
-			t.Skip("umount:", err)
-		}
-		if err := unix.Mount("none", dir, "cgroup2", 0, ""); err != nil {
-			t.Skip("mount cgroup2:", err)
-		}
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	// Go makes all mounts private after this unshare.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	switch {
-	case err != nil:
-		t.Error(err)
-	case strings.Contains(string(out), "--- SKIP"):
-		t.Skip("skipped in the namespace")
-	case !strings.Contains(string(out), "--- PASS"):
-		t.Error("no result")
-	}
-	return false
-}
-
 // look runs probe in the cgroup and returns what it could do.
 func look(t *testing.T, nodes string, cgroup *os.File) map[string]bool {
 	t.Helper()
@@ -101,7 +66,7 @@ func look(t *testing.T, nodes string, cgroup *os.File) map[string]bool {
 }
 
 func TestKernel(t *testing.T) {
-	if !v2(t) {
+	if !cgrouptest.V2(t) {
 		return
 	}
 	nodes := t.TempDir()

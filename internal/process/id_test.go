@@ -125,8 +125,9 @@ func TestThreadIsNoProcess(t *testing.T) {
 	}
 }
 
-func TestLifeAndDeath(t *testing.T) {
-	cmd, in := shell(t, "read x; exit 7")
+// opened finds a process and opens it until the test ends.
+func opened(t *testing.T, cmd *exec.Cmd) (ID, int) {
+	t.Helper()
 	id, err := Find(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +136,13 @@ func TestLifeAndDeath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
+	t.Cleanup(func() { unix.Close(fd) })
+	return id, fd
+}
+
+func TestLifeAndDeath(t *testing.T) {
+	cmd, in := shell(t, "read x; exit 7")
+	id, fd := opened(t, cmd)
 	if flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); flags&unix.FD_CLOEXEC == 0 {
 		t.Error("pidfd is not close-on-exec")
 	}
@@ -205,15 +212,7 @@ func TestWaitErrors(t *testing.T) {
 // Signals that arrive while waiting neither end nor lengthen the wait.
 func TestWaitInterrupted(t *testing.T) {
 	cmd, _ := shell(t, "read x")
-	id, err := Find(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := id.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
+	_, fd := opened(t, cmd)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	tid := unix.Gettid()
