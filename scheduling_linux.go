@@ -225,6 +225,10 @@ func attributeHint(step *plan.Step, errno unix.Errno) string {
 		case errno == unix.EINVAL:
 			return "the nodes must be online (/sys/devices/system/node/online) and in the container's cpuset.mems; MPOL_WEIGHTED_INTERLEAVE needs Linux 6.9, MPOL_PREFERRED_MANY 5.15"
 		}
+	case "/linux/personality/domain":
+		if errno == unix.EINVAL {
+			return "LINUX32 is for 32-bit programs, and this processor runs none"
+		}
 	case "/process/execCPUAffinity/initial", "/process/execCPUAffinity/final":
 		if errno == unix.EINVAL {
 			return "at least one of the CPUs must be online and in the cpuset of the process's cgroup"

@@ -66,6 +66,7 @@ func TestSchedulingHints(t *testing.T) {
 		{memory, unix.EINVAL, true},
 		{memory, unix.EPERM, false},
 		{plan.Step{Field: "/process/execCPUAffinity/final"}, unix.EINVAL, true},
+		{plan.Step{Field: "/linux/personality/domain"}, unix.EINVAL, true},
 		{plan.Step{Field: "/linux/sysctl/net.core.somaxconn"}, unix.ENOENT, true},
 		{plan.Step{Field: "/process/user"}, unix.EPERM, false},
 	} {

@@ -1,8 +1,13 @@
 package program
 
 import (
+	"bytes"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -191,5 +196,35 @@ func TestSyscallNames(t *testing.T) {
 	}
 	if SyscallName(noCall) != "" {
 		t.Error("a control instruction has a name")
+	}
+}
+
+// TestSyscallsAreNamed: what the tree's code puts into Programs has a name, also what fails on
+// no machine that the tests have seen.
+func TestSyscallsAreNamed(t *testing.T) {
+	table, err := os.ReadFile("syscalls.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := regexp.MustCompile(`\b(?:a\.Call\([^,\n]*, |call\()unix\.(SYS_[A-Z0-9_]+)`)
+	found := 0
+	err = filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, match := range call.FindAllSubmatch(source, -1) {
+			found++
+			if !bytes.Contains(table, fmt.Appendf(nil, "case unix.%s:\n", match[1])) {
+				t.Errorf("%s: SyscallName has no name for %s", path, match[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 100 {
+		t.Errorf("only %d calls found", found)
 	}
 }

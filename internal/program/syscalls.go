@@ -70,6 +70,8 @@ func SyscallName(nr uintptr) string {
 		return "mkdirat"
 	case unix.SYS_MKNODAT:
 		return "mknodat"
+	case unix.SYS_MMAP:
+		return "mmap"
 	case unix.SYS_MOUNT:
 		return "mount"
 	case unix.SYS_MOUNT_SETATTR:
@@ -84,6 +86,8 @@ func SyscallName(nr uintptr) string {
 		return "openat2"
 	case unix.SYS_OPEN_TREE:
 		return "open_tree"
+	case unix.SYS_PERSONALITY:
+		return "personality"
 	case unix.SYS_PIVOT_ROOT:
 		return "pivot_root"
 	case unix.SYS_PRCTL:
@@ -114,6 +118,8 @@ func SyscallName(nr uintptr) string {
 		return "set_mempolicy"
 	case unix.SYS_SETNS:
 		return "setns"
+	case unix.SYS_SETPGID:
+		return "setpgid"
 	case unix.SYS_SETRESGID:
 		return "setresgid"
 	case unix.SYS_SETRESUID:

@@ -4,7 +4,6 @@ It writes each message's document to a line of "documents" there, with the numbe
 descriptors, and appends the numbers of the calls that it has decided about to "calls". MODE
 
 answer   lets every call go on
-enosys   the same, but for mkdir of amd64, which fails with ENOSYS
 nospace  has every call fail with ENOSPC
 keep     keeps all listeners and decides nothing; "kept" has a line for each
 gone     ends when it has a listener
@@ -14,15 +13,12 @@ import array, errno, fcntl, os, select, socket, struct, sys, threading
 here, mode = sys.argv[1:]
 RECV, SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV, _SEND
 CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
-MKDIR = 83
 
 
-def verdict(nr):
+def verdict():
     """The error and the flags of the response to a call."""
     if mode == "nospace":
         return -errno.ENOSPC, 0
-    if mode == "enosys" and nr == MKDIR:
-        return -errno.ENOSYS, 0
     return 0, CONTINUE
 
 
@@ -40,7 +36,7 @@ def serve(fd):
         call, nr = struct.unpack_from("QIIi", request)[::3]
         with open(here + "/calls", "a") as f:
             f.write("%d\n" % nr)
-        error, flags = verdict(nr)
+        error, flags = verdict()
         try:
             fcntl.ioctl(fd, SEND, bytearray(struct.pack("QqiI", call, 0, error, flags)))
         except OSError:

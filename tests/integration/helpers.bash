@@ -314,6 +314,21 @@ kernel_since() {
 	printf '%s\n%s\n' "$1" "$(uname -r)" | sort --check=quiet -V
 }
 
+# personality32: sets LINUX32, and MACHINE32 to the machine's name that uname gives then; false
+# where the processor runs no programs of 32 bits, so that the kernel refuses it (arm64).
+# shellcheck disable=SC2034 # the caller reads it
+personality32() {
+	config '.linux.personality = {domain: "LINUX32"}'
+	case $(uname -m) in
+	x86_64) MACHINE32=i686 ;;
+	aarch64)
+		MACHINE32=armv8l
+		setarch linux32 true 2>/dev/null
+		;;
+	*) skip "what uname says with LINUX32 is not known for $(uname -m)" ;;
+	esac
+}
+
 # supports JQ WHAT: skips the test where the runtime's own features document says
 # that it lacks something that this suite is ahead of.
 supports() {

@@ -29,6 +29,18 @@ notifies() {
 		--arg d "$others" --arg p "$T/agent.sock" --args -- "$@"
 }
 
+# number NAME: of a system call on this machine.
+number() {
+	case $1-$(uname -m) in
+	mkdir-x86_64) echo 83 ;;
+	mkdir-*) echo 34 ;; # mkdirat, which has no predecessor
+	execve-x86_64) echo 59 ;;
+	execve-*) echo 221 ;;
+	getppid-x86_64) echo 110 ;;
+	getppid-*) echo 173 ;;
+	esac
+}
+
 @test "a filter holds in run, create and start, and exec, with and without noNewPrivileges" {
 	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 28}]}'
 	mount_add /tmp tmpfs tmpfs
@@ -58,36 +70,39 @@ notifies() {
 }
 
 @test "unknown names are ignored, and a profile of few calls is enough" {
-	[[ $(uname -m) == x86_64 ]] || skip 'the numbers are of amd64'
 	profile '{defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 1, syscalls: [{action: "SCMP_ACT_ALLOW", names:
-		(["call_of_tomorrow"] + ("execve exit_group exit read write open openat close fstat stat newfstatat brk mmap mprotect munmap arch_prctl set_tid_address set_robust_list prlimit64 readlink getrandom rt_sigaction rt_sigprocmask getuid geteuid getgid getegid setuid setgid prctl uname ioctl getpid getppid wait4 fork vfork clone getcwd lseek dup dup2 fcntl poll" / " "))}]}'
+		(["call_of_tomorrow"] + ("execve exit_group exit read write open openat close fstat stat newfstatat brk mmap mprotect munmap arch_prctl set_tid_address set_robust_list prlimit64 readlink readlinkat getrandom rt_sigaction rt_sigprocmask getuid geteuid getgid getegid setuid setgid prctl uname ioctl getpid getppid wait4 fork vfork clone getcwd lseek dup dup2 dup3 fcntl poll ppoll rseq" / " "))}]}'
 	inside_ok 'echo fine'
 	is "$OUT" fine
 }
 
 @test "an unknown name is told in the debug log alone" {
-	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["call_of_tomorrow", "mkdir"], action: "SCMP_ACT_ERRNO"}]}'
+	profile '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["call_of_tomorrow", "mkdirat"], action: "SCMP_ACT_ERRNO"}]}'
 	silent --log "$T/log" run --bundle "$BUNDLE" "$ID"
 	lacks "$(cat "$T/log")" call_of_tomorrow
 	silent --debug --log "$T/log" run --bundle "$BUNDLE" "$ID"
 	has "$(cat "$T/log")" 'call_of_tomorrow'
-	lacks "$(cat "$T/log")" 'such a call: call_of_tomorrow, mkdir'
+	lacks "$(cat "$T/log")" 'such a call: call_of_tomorrow, mkdirat'
 }
 
 # caller: builds $T/bin/caller, which makes system call NUMBER by the ABI native (x32 is its
 # numbers with a bit more) or i386 and prints the result, as /srv/caller of the container.
 caller() {
-	[[ $(uname -m) == x86_64 ]] || skip 'the calls are those of amd64 and its other ABIs'
 	cat >"$T/caller.c" <<-'C'
+		#include <errno.h>
 		#include <stdio.h>
 		#include <stdlib.h>
 		#include <string.h>
+		#include <unistd.h>
 		int main(int argc, char **argv) {
 			long r, nr = strtol(argv[2], NULL, 0);
+		#ifdef __x86_64__
 			if (!strcmp(argv[1], "i386"))
 				__asm__ volatile("int $0x80" : "=a"(r) : "a"(nr), "b"(0) : "memory", "r8", "r9", "r10", "r11");
 			else
-				__asm__ volatile("syscall" : "=a"(r) : "a"(nr) : "memory", "rcx", "r11");
+		#endif
+				if ((r = syscall(nr)) < 0)
+					r = -errno;
 			printf("%d\n", (int)r);
 			return 0;
 		}
@@ -101,7 +116,7 @@ caller() {
 	caller
 	profile '{defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 1, syscalls: [{action: "SCMP_ACT_ALLOW", names:
 		("execve exit_group exit read write close fstat newfstatat brk mmap mprotect munmap arch_prctl set_tid_address set_robust_list rseq prlimit64 readlink readlinkat getrandom ioctl faccessat2" / " ")}]}'
-	for call in '438 -1' '110 -1' '440 -38' '462 -38' '4000 -38'; do
+	for call in '438 -1' "$(number getppid) -1" '440 -38' '462 -38' '4000 -38'; do
 		args /srv/caller native "${call% *}"
 		ok run --bundle "$BUNDLE" "$ID"
 		is "$OUT" "${call#* }" "call ${call% *}"
@@ -109,6 +124,7 @@ caller() {
 }
 
 @test "i386 and x32 calls on amd64 are under the filter, or kill where the profile leaves their ABI out" {
+	[[ $(uname -m) == x86_64 ]] || skip 'the ABIs are those of amd64'
 	caller
 	"$T/bin/caller" i386 64 >/dev/null || skip 'this kernel takes no i386 calls (CONFIG_IA32_EMULATION)'
 	local rule='syscalls: [{names: ["getppid"], action: "SCMP_ACT_ERRNO", errnoRet: 77}]'
@@ -133,6 +149,39 @@ caller() {
 		is "$STATUS" 159 "$call"
 		is "$OUT" ''
 	done
+}
+
+# arm_caller NUMBER: $ROOTFS/caller, a program of 32-bit ARM that makes system call NUMBER without
+# arguments and exits with the negated result.
+arm_caller() {
+	local code word
+	# An ELF header, one segment with all of the file, and five instructions.
+	code=(0x464c457f 0x00010101 0 0 0x00280002 1 0x10054 52 0 0x5000200 0x200034 1 0
+		1 0 0x10000 0x10000 104 104 5 0x1000
+		"$((0xe3a07000 | $1))" 0xef000000 0xe2600000 0xe3a07001 0xef000000) # mov r7; svc; rsb r0, r0, 0; mov r7, 1; svc
+	for word in "${code[@]}"; do
+		# shellcheck disable=SC2059
+		printf "$(printf '\\x%02x' $((word & 255)) $((word >> 8 & 255)) $((word >> 16 & 255)) $((word >> 24 & 255)))"
+	done >"$ROOTFS/caller"
+	chmod 755 "$ROOTFS/caller"
+}
+
+@test "32-bit calls on arm64 are under the filter, or kill where the profile leaves their ABI out" {
+	[[ $(uname -m) == aarch64 ]] || skip 'the ABIs are those of arm64'
+	setarch linux32 true 2>/dev/null || skip 'this processor runs no programs of 32 bits'
+	own_rootfs
+	args /caller
+	local rule='syscalls: [{names: ["getppid"], action: "SCMP_ACT_ERRNO", errnoRet: 77}]'
+	profile '{defaultAction: "SCMP_ACT_ALLOW", architectures: ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"], '"$rule}"
+	arm_caller 64
+	rt run --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 77
+	arm_caller 20 # getpid, which is 1
+	rt run --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 255
+	profile '{defaultAction: "SCMP_ACT_ALLOW", architectures: ["SCMP_ARCH_AARCH64"], '"$rule}"
+	rt run --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 159
 }
 
 @test "errnoRet only where it makes sense, default errno, unknown flags and actions" {
@@ -226,7 +275,7 @@ seccompFd the metadata $ID running $BUNDLE false"
 	inside 'mkdir /tmp/d && echo made'
 	if kernel_since 5.19; then
 		is "$STATUS $OUT" '0 made' "$ERR"
-		is "$(sort -u "$T/calls")" 83 'calls that the agent saw'
+		is "$(sort -u "$T/calls")" "$(number mkdir)" 'calls that the agent saw'
 	else
 		has "$ERR" 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: not known by this kernel'
 	fi
@@ -234,7 +283,7 @@ seccompFd the metadata $ID running $BUNDLE false"
 
 @test "agent: a missing, dead or wrong one is an error before the process runs" {
 	own_rootfs
-	notifies SCMP_ACT_ALLOW mkdir
+	notifies SCMP_ACT_ALLOW mkdir mkdirat
 	args touch /ran
 	for verb in run create; do
 		refused /linux/seccomp/listenerPath "$verb" --bundle "$BUNDLE" "$ID"
@@ -250,7 +299,7 @@ seccompFd the metadata $ID running $BUNDLE false"
 	nothing_left
 	# It dies between create and start: the container goes on waiting for another.
 	agent answer
-	notifies SCMP_ACT_ALLOW mkdir
+	notifies SCMP_ACT_ALLOW mkdir mkdirat
 	ok create --bundle "$BUNDLE" "$ID"
 	kill -9 "$PID"
 	refused /linux/seccomp/listenerPath start "$ID"
@@ -296,7 +345,7 @@ seccompFd the metadata $ID running $BUNDLE false"
 			ok delete --force "$ID"
 		done
 	done
-	[[ ! $(uname -m) == x86_64 ]] || grep -qx 59 "$T/calls" # execve
+	grep -qx "$(number execve)" "$T/calls"
 }
 
 @test "agent: NOTIFY for write, or for all calls, is refused by run, create, exec and explain, for any other call it is not" {
@@ -321,7 +370,7 @@ seccompFd the metadata $ID running $BUNDLE false"
 	done
 	[[ ! -e $ROOTFS/ran && ! -e $T/documents && ! -e $ROOT/$ID ]]
 	# exec: where the config of the container says so, as an older version might have taken it.
-	notifies SCMP_ACT_ALLOW mkdir
+	notifies SCMP_ACT_ALLOW mkdir mkdirat
 	args sleep 60
 	ok create --bundle "$BUNDLE" "$ID"
 	ok start "$ID"
@@ -347,11 +396,16 @@ seccompFd the metadata $ID running $BUNDLE false"
 
 @test "the default profile of podman: a container runs, and a filter of its own is in place" {
 	[[ -e $SECCOMP_PROFILE ]] || skip "no $SECCOMP_PROFILE (package golang-github-containers-common)"
-	[[ $(uname -m) == x86_64 ]] || skip 'translated for amd64'
+	local machine='' abis=''
+	case $(uname -m) in
+	x86_64) machine=amd64 abis='["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]' ;;
+	aarch64) machine=arm64 abis='["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]' ;;
+	*) skip "translated for amd64 and arm64, not for $(uname -m)" ;;
+	esac
 	config '.linux.seccomp = {defaultAction: $p[0].defaultAction, defaultErrnoRet: $p[0].defaultErrnoRet,
-		architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
-		syscalls: [$p[0].syscalls[] | select((.includes.caps // []) == [] and ((.includes.arches // ["amd64"]) | index("amd64")) and (.excludes // {}) == {} and (.includes.minKernel // null) == null)
-			| {names, action} + (if .errnoRet then {errnoRet} else {} end) + (if (.args // []) == [] then {} else {args} end)]}' --slurpfile p "$SECCOMP_PROFILE"
+		architectures: $abis,
+		syscalls: [$p[0].syscalls[] | select((.includes.caps // []) == [] and ((.includes.arches // [$machine]) | index($machine)) and (.excludes // {}) == {} and (.includes.minKernel // null) == null)
+			| {names, action} + (if .errnoRet then {errnoRet} else {} end) + (if (.args // []) == [] then {} else {args} end)]}' --slurpfile p "$SECCOMP_PROFILE" --argjson abis "$abis" --arg machine "$machine"
 	inside_ok 'grep ^Seccomp: /proc/self/status; unshare -m true 2>&1 || echo denied'
 	has "$OUT" $'Seccomp:\t2'
 	has "$OUT" denied
