@@ -125,7 +125,7 @@ func checkpointed(dir *state.Dir) (*birth, error) {
 		return nil, err
 	}
 	b, err := newBirth(rec.ID, rec.Bundle, rec.Rootfs, s, h, birthOptions{
-		pid: rec.Init.Pid, noPivot: rec.NoPivot, passwdRoot: fmt.Sprintf("/proc/%d/root", rec.Init.Pid),
+		pid: rec.Init.Pid, noPivot: rec.NoPivot,
 	})
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ var deviceLinks = []struct{ name, target string }{
 // nothing may be made in it.
 func (b *birth) hostDev() bool {
 	for _, m := range b.mounts {
-		if m.dest == "/dev" && m.opt.Bind {
+		if m.said() == "/dev" && m.opt.Bind {
 			return true
 		}
 	}
@@ -70,6 +70,7 @@ func (b *birth) makeDefaultDevices(listed []specs.LinuxDevice) plan.Step {
 		Assemble: func(a *program.Assembler) {
 			dev := a.Reg()
 			b.makeInRoot(a, dev, "/dev", true, 0)
+			b.inPlace(a, dev, "/dev")
 			for _, d := range defaultDevices {
 				if !listsDevice(listed, "/dev/"+d.name) {
 					b.mknod(a, dev, d.name, unix.S_IFCHR|0o666, d.major, d.minor, 0, 0)
@@ -102,6 +103,7 @@ func (b *birth) makeDevice(i int, d specs.LinuxDevice) plan.Step {
 		Assemble: func(a *program.Assembler) {
 			dir := a.Reg()
 			b.makeInRoot(a, dir, path.Dir(file), true, 0)
+			b.inPlace(a, dir, path.Dir(file))
 			b.mknod(a, dir, path.Base(file), kind|mode, d.Major, d.Minor, uid, gid)
 			closeFd(a, dir)
 		},
@@ -166,6 +168,7 @@ func (b *birth) links() plan.Step {
 		Assemble: func(a *program.Assembler) {
 			dev := a.Reg()
 			b.openInRoot(a, dev, "/dev", unix.O_PATH|unix.O_DIRECTORY, 0)
+			b.inPlace(a, dev, "/dev")
 			for _, l := range deviceLinks {
 				a.Call(program.Discard, unix.SYS_SYMLINKAT, a.String(l.target), dev.Arg(), a.String(l.name)).Note("/dev/" + l.name).Tolerate(unix.EEXIST)
 			}

@@ -231,14 +231,15 @@ func execOptions(c *cli.Context, dir *state.Dir) (birthOptions, error) {
 
 // inside fills in where a container is that exists.
 func (o *birthOptions) inside(r *state.Record) (err error) {
-	o.pid, o.passwdRoot = r.Init.Pid, fmt.Sprintf("/proc/%d/root", r.Init.Pid)
+	o.pid = r.Init.Pid
+	o.openRoot = func() (int, error) { return openRootOf(process.ID(r.Init), r.RootMount) }
 	if !r.NoPivot {
 		return nil
 	}
-	if o.rootDir, err = openRootOf(process.ID(r.Init), r.RootMount); err != nil {
+	if o.rootDir, err = o.openRoot(); err != nil {
 		return err
 	}
-	o.passwdRoot = fmt.Sprintf("/proc/self/fd/%d", o.rootDir)
+	o.openRoot = func() (int, error) { return unix.FcntlInt(uintptr(o.rootDir), unix.F_DUPFD_CLOEXEC, 0) }
 	return nil
 }
 

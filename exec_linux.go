@@ -78,6 +78,7 @@ func (b *birth) joinContainer() []plan.Step {
 				b.takeRoot(a)
 			case flags != 0:
 				join()
+				b.trustMounts(a)
 			}
 			if b.dir.Record.NoPivot {
 				// Its root is below that of its mount namespace.
@@ -86,6 +87,40 @@ func (b *birth) joinContainer() []plan.Step {
 			}
 		},
 	}}
+}
+
+// entersMounts says whether an exec goes into the container's mount namespace with the privileges
+// that it has in the runtime's own user namespace.
+func (b *birth) entersMounts() bool {
+	return b.joins && b.ns.isNew(unix.CLONE_NEWNS) && !b.inUsers()
+}
+
+// trustMounts fails where the first process has gone on to a mount namespace that belongs to a user
+// namespace of its own making. That anybody may do, without a privilege; and what is mounted there
+// in place of the programs that the config's user trusts would be executed with the container's
+// privileges.
+func (b *birth) trustMounts(a *program.Assembler) {
+	if !b.entersMounts() {
+		return
+	}
+	dir, ns, owner, inode := a.Reg(), a.Reg(), a.Reg(), a.Reg()
+	// As in enterTime: the link is the kernel's own.
+	b.openProc(a, dir, "self/ns", unix.O_PATH|unix.O_DIRECTORY)
+	a.Call(ns, unix.SYS_OPENAT, dir.Arg(), a.String("mnt"), program.Const(unix.O_RDONLY|unix.O_CLOEXEC)).Note("/proc/self/ns/mnt")
+	trusted, own := a.NewLabel(), a.NewLabel()
+	a.Call(owner, unix.SYS_IOCTL, ns.Arg(), program.Const(unix.NS_GET_USERNS)).Note("NS_GET_USERNS").On(unix.EPERM, trusted) // one above
+	a.Call(program.Discard, unix.SYS_STATX, owner.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH), program.Const(unix.STATX_INO), program.Scratch(0)).Note("user namespace")
+	a.Load32(inode, 0x20, 1<<32-1) // stx_ino, of 32 bits in this file system
+	foreign := a.NewLabel()
+	a.Unless(inode.Arg(), program.Const(b.host.users), foreign)
+	a.Jump(own)
+	a.Bind(foreign)
+	a.Fail(unix.EPERM, "the container's first process is in a mount namespace of a user namespace that it has made for itself: what is mounted there would be executed with the container's privileges")
+	a.Bind(own)
+	a.Call(program.Discard, unix.SYS_CLOSE, owner.Arg())
+	a.Bind(trusted)
+	closeFd(a, ns, dir)
+	a.Release(owner, inode)
 }
 
 // openContainerRoot opens the root directory for what the process looks up in it.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -145,14 +147,24 @@ func openBelow(dir, file string) (io.ReadCloser, error) {
 	defer unix.Close(fd)
 	// An image may have anything under that name: opening a device does things to
 	// the host, and a fifo waits.
+	if kept, err := keeps(fd); err != nil || !kept {
+		return nil, &os.PathError{Op: "open", Path: dir + "/" + file, Err: cmp.Or(err, error(unix.EINVAL))}
+	}
+	// Somebody with a lease on a file would be waited for otherwise (fcntl(2), F_SETLEASE).
+	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_NONBLOCK, 0)
+}
+
+// keeps says whether an open file is a regular one that keeps what was written to it. What the kernel
+// makes up while it is read looks like one: but it has no size, as in a procfs, or is in a sysfs, which
+// pretends one. To read it may wait for ever, and take from the host what is there to be read
+// once (/proc/kmsg), or ask its hardware.
+func keeps(fd int) (bool, error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, &os.PathError{Op: "fstat", Path: dir + "/" + file, Err: err}
+	var fs unix.Statfs_t
+	if err := errors.Join(unix.Fstat(fd, &st), unix.Fstatfs(fd, &fs)); err != nil {
+		return false, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, &os.PathError{Op: "open", Path: dir + "/" + file, Err: unix.EINVAL}
-	}
-	return os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
+	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > 0 && fs.Type != unix.SYSFS_MAGIC, nil
 }
 
 // home is the home directory that the container's passwd has for a user, "/" if
@@ -160,8 +172,18 @@ func openBelow(dir, file string) (io.ReadCloser, error) {
 func (h *host) home(b *birth, uid uint32) string {
 	dir, file := b.rootfs, "/etc/passwd"
 	mounts := b.mounts
-	if b.opt.passwdRoot != "" {
-		dir, mounts = b.opt.passwdRoot, nil
+	if b.opt.pid != 0 {
+		if b.opt.openRoot == nil {
+			return "/"
+		}
+		// Not by the root directory that the first process has now, which anybody may change to
+		// one of their own in a user namespace.
+		root, err := b.opt.openRoot()
+		if err != nil {
+			return "/"
+		}
+		defer unix.Close(root)
+		dir, mounts = fmt.Sprintf("/proc/self/fd/%d", root), nil
 	}
 	for _, m := range mounts {
 		rest, below := strings.CutPrefix("/etc/passwd", strings.TrimSuffix(m.dest, "/"))

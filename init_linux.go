@@ -25,12 +25,11 @@ type birthOptions struct {
 	stateDir      string   // of the container, for others to tell whose it is
 	consoleSocket string
 	overlay       *overlay // nil: the rootfs itself
-	// passwdRoot is the directory below which /etc/passwd is as the container
-	// sees it, "" while its mounts are yet to be made.
-	passwdRoot string
 	// pid is that of the first process of a container that exists, or 0; rootDir its open
 	// root directory, if that is not its mount namespace's.
 	pid, rootDir int
+	// openRoot opens the root directory of that container, for the caller to close.
+	openRoot func() (int, error)
 	// firstStays says of an exec that the container's first process has not the capabilities
 	// to leave its root directory; see mayLeave.
 	firstStays bool
@@ -146,7 +145,7 @@ func newBirth(id, bundle, rootfs string, s *specs.Spec, h *host, opt birthOption
 		return nil, faultList(faults)
 	}
 	if p := s.Process; p != nil {
-		b.env = environment(append(p.Env[:len(p.Env):len(p.Env)], opt.env...), h.home(b, p.User.UID))
+		b.env = environment(append(p.Env[:len(p.Env):len(p.Env)], opt.env...), func() string { return h.home(b, p.User.UID) })
 	}
 	return b, nil
 }

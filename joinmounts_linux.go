@@ -123,15 +123,20 @@ func (b *birth) joinMounts() []plan.Step {
 		Assemble: func(a *program.Assembler) {
 			a.Call(program.Discard, unix.SYS_FCHDIR, b.root).Note("/")
 			a.Call(program.Discard, unix.SYS_CHROOT, a.String(".")).Note("/")
-			half := a.Reg()
-			a.Call(program.Discard, unix.SYS_STATX, b.root, a.String(""), program.Const(unix.AT_EMPTY_PATH), program.Const(rootMask), program.Scratch(0)).Note("/")
-			for n := range 2 {
-				a.Load32(half, mountNumber+4*n, 1<<32-1)
-				a.Publish(valueRoot+n, half.Arg())
-			}
-			a.Release(half)
+			b.publishRoot(a)
 		},
 	}), b.streamsOfConsole()...)
+}
+
+// publishRoot tells which mount the root directory is on.
+func (b *birth) publishRoot(a *program.Assembler) {
+	half := a.Reg()
+	a.Call(program.Discard, unix.SYS_STATX, b.root, a.String(""), program.Const(unix.AT_EMPTY_PATH), program.Const(rootMask), program.Scratch(0)).Note("/")
+	for n := range 2 {
+		a.Load32(half, mountNumber+4*n, 1<<32-1)
+		a.Publish(valueRoot+n, half.Arg())
+	}
+	a.Release(half)
 }
 
 // streamsOfConsole gives the process its pty as it is in the joined namespace: the slave
@@ -175,10 +180,34 @@ func identify(a *program.Assembler, fd program.Arg) (id [3]program.Reg) {
 
 // rootMount is what init has published.
 func (b *birth) rootMount() uint64 {
-	if b.mountsByPath() < 0 {
-		return 0
+	if b.leavesHostMounts() || !b.ownMounts() {
+		return 0 // it is a directory below what else is mounted there
+	}
+	if b.restored != nil {
+		return b.restored.root
 	}
 	return b.child.Value(valueRoot) | b.child.Value(valueRoot+1)<<32
+}
+
+// rootMountOf finds the same of a process that is in the mount namespace which its root directory
+// is of, wherever in that it is.
+func rootMountOf(pid int) (uint64, error) {
+	id, err := process.Find(pid)
+	if err != nil {
+		return 0, err
+	}
+	root, err := openRootOf(id, 0)
+	if err != nil {
+		return 0, err
+	}
+	root, err = climb(root)
+	defer unix.Close(root)
+	if err != nil {
+		return 0, err
+	}
+	var st unix.Statx_t
+	err = unix.Statx(root, "", unix.AT_EMPTY_PATH, rootMask, &st)
+	return st.Mnt_id, os.NewSyscallError("statx", err)
 }
 
 // rootOfInit is the root directory that init has changed to.

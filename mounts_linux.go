@@ -35,6 +35,8 @@ type mount struct {
 	// lentFd is the host's mount that stands in for one of the container's, or -1.
 	lentFd int
 	owners *owners // how owners are mapped, or nil
+	// number is that of a new mount in which devices are going to be made, see rememberMount.
+	number *program.Reg
 }
 
 func (m *mount) field() string { return fmt.Sprintf("/mounts/%d", m.index) }
@@ -288,6 +290,7 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 		setAttributes(a, m.mount, m)
 		mapOwnersOfNew(a, m.mount, m)
 		attachAt(a, program.Const(m.copyUp), at).Note(m.dest)
+		b.rememberMount(a, program.Const(m.copyUp), m)
 		b.overRoot(a, program.Const(m.copyUp), m)
 		closeFd(a, at)
 		a.Release(mnt, mode)
@@ -305,6 +308,7 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 	setAttributes(a, mnt.Arg(), m)
 	mapOwnersOfNew(a, mnt.Arg(), m)
 	attachAt(a, mnt.Arg(), at).Note(m.dest)
+	b.rememberMount(a, mnt.Arg(), m)
 	b.overRoot(a, mnt.Arg(), m)
 	if m.late {
 		m.mount = mnt.Arg() // stays open until it becomes read-only

@@ -41,7 +41,7 @@ func (b *birth) openProc(a *program.Assembler, fd program.Reg, file string, flag
 func (b *birth) needsProc() bool {
 	return b.spec.Process != nil && b.spec.Process.OOMScoreAdj != nil ||
 		b.spec.Linux != nil && len(b.spec.Linux.Sysctl) > 0 ||
-		b.shiftsClocks() || b.hasLabels()
+		b.shiftsClocks() || b.hasLabels() || b.entersMounts()
 }
 
 // swapBinary puts the runtime's binary, which this process still executes, behind
@@ -302,7 +302,7 @@ func (b *birth) resetSignals() plan.Step {
 
 // environment is the process's environment: the last of several values of a
 // variable counts, and HOME is filled in from the container's passwd.
-func environment(list []string, home string) []string {
+func environment(list []string, home func() string) []string {
 	env := make([]string, 0, len(list)+1)
 	seen := make(map[string]bool, len(list))
 	for _, e := range slices.Backward(list) {
@@ -314,7 +314,7 @@ func environment(list []string, home string) []string {
 	}
 	slices.Reverse(env)
 	if !seen["HOME"] {
-		env = append(env, "HOME="+home)
+		env = append(env, "HOME="+home())
 	}
 	return env
 }

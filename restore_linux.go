@@ -25,7 +25,8 @@ type restoration struct {
 	streams []string // what the standard streams were, in CRIU's words
 	yard    yard
 	session *criu.Session
-	held    bool // the processes have no more privileges than the config gives them
+	held    bool   // the processes have no more privileges than the config gives them
+	root    uint64 // number of the mount that the container's root is
 }
 
 // prepareRestore refuses what cannot be restored, before anything is made.

@@ -66,6 +66,9 @@ func (b *birth) heedCriu(t *restoration, a *criu.Answer) error {
 			return err
 		}
 		b.dir.Record.CriuTime = time
+		if t.root, err = rootMountOf(b.child.Pid); err != nil {
+			return err
+		}
 		return b.doAll(b.limitCgroup(), []plan.Step{b.settle()})
 	case "pre-resume": // they have their credentials and filters too, and do not run yet
 		if err := b.holdPrivileges(b.child.Pid); err != nil {

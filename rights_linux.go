@@ -19,6 +19,8 @@ import (
 type rights struct {
 	// initial: the runtime is in the machine's initial user namespace.
 	initial bool
+	// users is the inode of its user namespace.
+	users uint64
 	// mounts: it may clone the mounts that it sees (CAP_SYS_ADMIN over its mount
 	// namespace).
 	mounts bool
@@ -58,7 +60,7 @@ func ownRights() (rights, error) {
 	}
 	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
 	r := rights{
-		initial: users.Ino == initialUsersInode, mounts: has(unix.CAP_SYS_ADMIN), namespaces: has(unix.CAP_SYS_ADMIN),
+		initial: users.Ino == initialUsersInode, users: users.Ino, mounts: has(unix.CAP_SYS_ADMIN), namespaces: has(unix.CAP_SYS_ADMIN),
 		userIDs: has(unix.CAP_SETUID), groupIDs: has(unix.CAP_SETGID), fileCaps: has(unix.CAP_SETFCAP), groups: true,
 		capabilities: uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted),
 	}

@@ -247,6 +247,7 @@ func (b *birth) enterRoot() []plan.Step {
 			a.Call(program.Discard, unix.SYS_PIVOT_ROOT, dot, dot)
 			a.Call(program.Discard, unix.SYS_UMOUNT2, dot, program.Const(unix.MNT_DETACH)).Note("old root")
 			a.Call(program.Discard, unix.SYS_CHDIR, a.String("/")).Note("/")
+			b.publishRoot(a)
 		},
 	}}
 }

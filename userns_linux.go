@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -363,12 +365,21 @@ func isDefaultDevice(file string) bool {
 // bindDevices puts the borrowed devices where mknod would have made them.
 func (b *birth) bindDevices() []plan.Step {
 	var steps []plan.Step
+	var dirs []string
 	for _, d := range b.borrowed {
+		dir := path.Dir(path.Clean("/" + d.file))
+		first := !slices.Contains(dirs, dir)
+		dirs = append(dirs, dir)
 		steps = append(steps, plan.Step{
 			Field: d.field, By: plan.Init, Words: "bind the host's " + d.file,
 			Shell: b.typed(func() []string { return shellBindDevice(d.file) }),
 			Assemble: func(a *program.Assembler) {
 				at := a.Reg()
+				if first {
+					b.makeInRoot(a, at, dir, true, unix.RESOLVE_NO_SYMLINKS)
+					b.inPlace(a, at, dir)
+					a.Call(program.Discard, unix.SYS_CLOSE, at.Arg())
+				}
 				b.makeInRoot(a, at, d.file, false, unix.RESOLVE_NO_SYMLINKS)
 				attachAt(a, program.Const(d.tree.fd), at).Note(d.file)
 				closeFd(a, at)

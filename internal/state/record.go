@@ -67,8 +67,8 @@ type Record struct {
 
 	OwnPids bool `json:"ownPids"` // it has a pid namespace of its own
 	NoPivot bool `json:"noPivot"` // its root is a chroot, not its mount namespace's root
-	// RootMount is the number of the mount that the root directory is on, if that is in no
-	// mount namespace (statx(2), STATX_MNT_ID_UNIQUE; before Linux 6.8, STATX_MNT_ID).
+	// RootMount is the number of the mount whose root the root directory is, where nothing is above
+	// that (statx(2), STATX_MNT_ID_UNIQUE; before Linux 6.8, STATX_MNT_ID).
 	RootMount uint64 `json:"rootMount,omitempty"`
 
 	HasProcess bool `json:"hasProcess"`           // the configuration names a process

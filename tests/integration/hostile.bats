@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# What a hostile image, or a process inside that has no privileges, could try on the runtime:
+# to have it make or read what it must not, on the host or with more rights inside.
+
+load helpers
+
+# volume: makes a directory of the host's that containers get as a volume, and takes its picture.
+volume() {
+	VOLUME=$T/volume
+	mkdir -p "$VOLUME/net"
+	: >"$VOLUME/ptmx"
+	give "$VOLUME"
+	picture_of_volume >"$T/volume.before"
+}
+
+# picture_of_volume: without the times of directories, in which a mount point may be looked for.
+picture_of_volume() {
+	find "$VOLUME" -printf '%P %y %M %U:%G %s %l\n' | sort
+}
+
+same_volume() {
+	picture_of_volume >"$T/volume.after"
+	diff "$T/volume.before" "$T/volume.after" >&2 || fail 'the volume was touched'
+}
+
+@test "/dev of the image as a link to a volume: nothing is made in that, and its ptmx stays" {
+	volume
+	own_rootfs
+	rm -rf "${ROOTFS:?}/dev"
+	mkdir "$ROOTFS/vol"
+	ln -s /vol "$ROOTFS/dev"
+	mount_add /vol bind "$VOLUME" bind
+	rt run --bundle "$BUNDLE" "$ID"
+	((STATUS == 1)) || fail "it exits $STATUS: $OUT"
+	same_volume
+	config '.mounts |= map(select(.destination | startswith("/dev") | not))'
+	rt run --bundle "$BUNDLE" "$ID"
+	((STATUS == 1)) || fail "it exits $STATUS: $OUT"
+	same_volume
+}
+
+@test "a volume on /dev by a link in the image: nothing is made in that, and its ptmx stays" {
+	volume
+	own_rootfs
+	ln -s /dev "$ROOTFS/vol"
+	mount_add /vol bind "$VOLUME" bind
+	refused '/dev is in another mount than the config has there' run --bundle "$BUNDLE" "$ID"
+	same_volume
+	# What the config itself says is done.
+	config '.mounts[-1].destination = "/vol2"'
+	ok run --bundle "$BUNDLE" "$ID"
+}
+
+@test "a volume on a directory of /dev by a link in the image: no device is made in it" {
+	needs_host_users 'makes device nodes'
+	volume
+	own_rootfs
+	ln -s /dev/net "$ROOTFS/vol"
+	mount_add /vol bind "$VOLUME/net" bind
+	config '.linux.devices = [{type: "c", path: "/dev/net/node", major: 1, minor: 5, fileMode: 438}]'
+	refused '/dev/net is in another mount than the config has there' run --bundle "$BUNDLE" "$ID"
+	same_volume
+	config '.mounts[-1].destination = "/dev/net"'
+	ok run --bundle "$BUNDLE" "$ID"
+	is "$(stat -c '%F %t:%T' "$VOLUME/net/node")" 'character special file 1:5' 'the node that the config asks for'
+}
+
+@test "passwd as a link to the kernel's log: exec reads nothing of it, and waits for nobody" {
+	own_rootfs
+	ln -sf /proc/kmsg "$ROOTFS/etc/passwd"
+	config '.process.env |= map(select(startswith("HOME=") | not))'
+	args sleep 60
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	RT_TIMEOUT=5 ok exec "$ID" sh -c 'echo "home $HOME"'
+	is "$OUT" 'home /'
+	# It would be the host's that goes on from where the log was read to.
+	ln -sf /sys/kernel/profiling "$ROOTFS/etc/passwd"
+	ok exec "$ID" sh -c 'echo "home $HOME"'
+	is "$OUT" 'home /'
+}
+
+# nobody ARG...: the container's first process is user 1000 without capabilities.
+nobody() {
+	args "$@"
+	config '.process.user = {uid: 1000, gid: 1000} | .process.capabilities = {bounding: ["CAP_DAC_OVERRIDE"]}
+		| .process.env |= map(select(startswith("HOME=") | not))'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_for test -e "$ROOTFS/tmp/evil/ready"
+}
+
+# evil: makes a directory in the image in which user 1000 has its way.
+evil() {
+	mkdir -p "$ROOTFS/tmp/evil/bin" "$ROOTFS/tmp/evil/etc"
+	cp "$ROOTFS/bin/busybox" "$ROOTFS/tmp/evil/bin/busybox"
+	ln -s busybox "$ROOTFS/tmp/evil/bin/sh"
+	echo 'root:x:0:0:root:/tmp/evil:/bin/sh' >"$ROOTFS/tmp/evil/etc/passwd"
+	chmod -R a+rwX "$ROOTFS/tmp/evil"
+}
+
+@test "a first process that has changed its root in a user namespace: exec has the container's passwd" {
+	needs_ids 'user 1000'
+	own_rootfs
+	evil
+	nobody unshare -Ur chroot /tmp/evil /bin/sh -c ': >/ready; exec /bin/busybox sleep 60'
+	ok exec --user 0:0 "$ID" sh -c 'echo "home $HOME"'
+	is "$OUT" 'home /root'
+}
+
+@test "a first process in a mount namespace of its own making: no exec follows it there" {
+	needs_host_users 'an exec with more rights than the first process'
+	own_rootfs
+	evil
+	printf '#!/tmp/evil/bin/sh\necho evil\n' >"$ROOTFS/tmp/evil/id"
+	chmod 755 "$ROOTFS/tmp/evil/id"
+	rm "$ROOTFS/bin/id"
+	cp "$ROOTFS/bin/busybox" "$ROOTFS/bin/id"
+	nobody unshare -Urm sh -c 'mount --bind /tmp/evil/id /bin/id; : >/tmp/evil/ready; exec sleep 60'
+	rt exec --user 0:0 "$ID" id
+	is "$STATUS" 255
+	has "$ERR" 'a mount namespace of a user namespace that it has made for itself'
+	lacks "$OUT" evil
+	# Who has the right to a new mount namespace without a user namespace is trusted.
+	ok delete --force "$ID"
+	rm "$ROOTFS/tmp/evil/ready"
+	config '.process.user = {uid: 0, gid: 0}'
+	caps CAP_SYS_ADMIN
+	args unshare -m sh -c ': >/tmp/evil/ready; exec sleep 60'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_for test -e "$ROOTFS/tmp/evil/ready"
+	ok exec "$ID" id -u
+}
