@@ -7,8 +7,11 @@ GO      ?= go
 # staticcheck from PATH, or from where `go install` puts it.
 STATICCHECK ?= $(shell command -v staticcheck 2>/dev/null || echo "$$($(GO) env GOPATH)/bin/staticcheck")
 
+# Where the process begins: internal/entry/doc.go. Elsewhere it begins in the Go runtime.
+ENTRY = $(if $(filter amd64 arm64 riscv64,$(shell $(GO) env GOARCH)),-E github.com/oci-mini/oci-mini/internal/entry.entry)
+
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags urfave_cli_no_docs \
-	-ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
+	-ldflags "-s -w $(ENTRY) -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
 
 .PHONY: build demo test test-vm test-engines check conformance install bench cross clean
 

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-mini/oci-mini/internal/entry"
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/seal"
 	"github.com/oci-mini/oci-mini/internal/state"
@@ -292,6 +293,7 @@ func (m *made) finish(r *request) error {
 		m.signals.Stop() // nobody is left to heed them
 		m.notifier.relay(init, init.Pid)
 	default:
+		entry.AddProcessors(1)
 		go m.notifier.relay(init, os.Getpid())
 	}
 	return err

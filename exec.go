@@ -173,7 +173,7 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if detach {
 		err = started()
 	} else {
-		code, err = b.attend(started)
+		code, err = b.attend(started, c.String("pidfd-socket") != "")
 	}
 	if err == nil {
 		b.child.Release()

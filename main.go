@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 
+	"github.com/oci-mini/oci-mini/internal/entry"
 	"github.com/oci-mini/oci-mini/internal/runlog"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
@@ -39,8 +40,10 @@ func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e))
 
 func main() {
 	// One thing at a time happens here, and a second processor only makes the
-	// scheduler wake threads that find nothing to do: a tenth of a whole run.
+	// scheduler wake threads that find nothing to do. It is so already if the process
+	// began in package entry.
 	runtime.GOMAXPROCS(1)
+	entry.Restore()
 	growStack(false)
 	os.Exit(run(os.Args))
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
+	"github.com/oci-mini/oci-mini/internal/entry"
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
@@ -122,7 +123,7 @@ func processTable(w io.Writer, pids []int, options []string) error {
 		return err
 	}
 	defer r.Close()
-	ps, err := os.StartProcess(program, append([]string{"ps"}, options...), &os.ProcAttr{
+	ps, err := entry.StartProcess(program, append([]string{"ps"}, options...), &os.ProcAttr{
 		Env: os.Environ(), Files: []*os.File{nil, out, os.Stderr},
 	})
 	out.Close()

@@ -54,7 +54,7 @@ func (r *request) foreground(keep, subreaper bool) error {
 		err := made.finish(r)
 		finished = err == nil
 		return err
-	})
+	}, len(hooksOf(made.spec, hookPoststart)) > 0 || r.pidfdSocket != "" || made.spec.Annotations[annotationPidfdReceiver] != "")
 	if err != nil && !finished { // nothing is left, or is to be left
 		return withCleanup(err, made.undo.unwind())
 	}
@@ -73,15 +73,19 @@ func (r *request) foreground(keep, subreaper bool) error {
 // attend stays with a process in the foreground until it ends: signals and the
 // terminal are passed on. It returns the status that shells give the process's
 // end: its exit code, or 128 plus the number of the signal that killed it. started
-// is called once everything is in place.
-func (b *birth) attend(started func() error) (code int, err error) {
+// is called once everything is in place; if that may take long, signals are passed on
+// meanwhile too.
+func (b *birth) attend(started func() error, long bool) (code int, err error) {
 	// The signals go by pidfd: it stays with the process even when its pid does not.
 	pidfd, err := unix.FcntlInt(uintptr(b.child.Pidfd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return 0, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
 	}
 	defer unix.Close(pidfd)
-	b.signals.Forward(func(sig unix.Signal) { _ = unix.PidfdSendSignal(pidfd, sig, nil, 0) })
+	send := func(sig unix.Signal) { _ = unix.PidfdSendSignal(pidfd, sig, nil, 0) }
+	if long {
+		b.signals.Forward(send)
+	}
 
 	var session *terminal.Session
 	if b.master != nil {
@@ -94,7 +98,7 @@ func (b *birth) attend(started func() error) (code int, err error) {
 	if err := started(); err != nil {
 		return 0, err
 	}
-	status, err := terminal.WaitReaping(pid)
+	status, err := b.signals.Wait(pid, send)
 	if err != nil {
 		return 0, fmt.Errorf("wait for process %d: %w", pid, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/entry"
 )
 
 // helperDirs are where distributions have the helpers. They come before the caller's
@@ -72,7 +74,7 @@ func run(file string, args []string) (said string, err error) {
 		return "", err
 	}
 	defer null.Close()
-	p, err := os.StartProcess(file, args, &os.ProcAttr{Files: []*os.File{null, w, w}, Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}})
+	p, err := entry.StartProcess(file, args, &os.ProcAttr{Files: []*os.File{null, w, w}, Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}})
 	w.Close()
 	if err != nil {
 		return "", err

@@ -39,6 +39,8 @@ const noDescriptor = 1<<32 - 1
 // two pages above regs, as those of its callees are below: twice as much stays. For
 // other forks, of package syscall, all is as before afterwards.
 //
+// The child inherits the timer slack of the thread, which becomes slack, unless that is 0.
+//
 // Everything below the clone3 runs without a Go runtime; see the package
 // comment for the rules. What they mean here: every variable is declared before
 // the fork and is a number or an address that does not point into the stack;
@@ -48,7 +50,7 @@ const noDescriptor = 1<<32 - 1
 //go:noinline
 //go:norace
 //go:nocheckptr
-func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *report, sync, heap, heapEnd, page uintptr) (pid uintptr, err syscall.Errno) {
+func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *report, sync, heap, heapEnd, page, slack uintptr) (pid uintptr, err syscall.Errno) {
 	var (
 		regs   [numRegs]uintptr
 		args   [6]uintptr
@@ -71,6 +73,9 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 	syscall.RawSyscall6(unix.SYS_MADVISE, heap, heapEnd-heap, unix.MADV_DONTFORK, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_MADVISE, value, 9*page, unix.MADV_DOFORK, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), uintptr(unsafe.Pointer(&mask)), 8, 0, 0)
+	if slack != 0 {
+		syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, slack, 0, 0, 0, 0)
+	}
 	pid, _, err = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0, 0, 0, 0)
 	if err != 0 || pid != 0 {
 		syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)

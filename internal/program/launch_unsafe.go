@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/entry"
 )
 
 // Program is code ready to be launched any number of times.
@@ -150,7 +152,7 @@ func (c *Child) clone(pair [2]int) error {
 	c.rep.closeFirst = uint64(pair[0])
 	heap, heapEnd := heapWindow()
 	pid, errno := fork(&pidfd, unsafe.Pointer(unsafe.SliceData(p.code)), uintptr(len(p.code)),
-		uintptr(unsafe.Pointer(unsafe.SliceData(p.arena))), c.rep, uintptr(pair[1]), heap, heapEnd, uintptr(os.Getpagesize()))
+		uintptr(unsafe.Pointer(unsafe.SliceData(p.arena))), c.rep, uintptr(pair[1]), heap, heapEnd, uintptr(os.Getpagesize()), entry.Slack())
 	runtime.KeepAlive(p)
 	if errno != 0 {
 		return os.NewSyscallError("clone3", errno)

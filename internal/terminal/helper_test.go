@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,7 +37,9 @@ func TestMain(m *testing.M) {
 			fatalf("%v", err)
 		}
 	case "reaper":
-		reaper()
+		reaper(WaitReaping)
+	case "waiter":
+		waiter()
 	case "until-resized": // waits for the window size 50x132
 		for {
 			if w, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil && w.Row == 50 && w.Col == 132 {
@@ -114,9 +118,9 @@ func foreground() {
 	fmt.Print("restored")
 }
 
-// reaper exits 0 if WaitReaping collects an orphan and still returns the
-// status of the right process.
-func reaper() {
+// reaper exits 0 if wait collects an orphan and still returns the status of the right
+// process.
+func reaper(wait func(pid int) (unix.WaitStatus, error)) {
 	if err := SetSubreaper(); err != nil {
 		fatalf("SetSubreaper: %v", err)
 	}
@@ -144,9 +148,9 @@ func reaper() {
 			}
 		}
 	}()
-	status, err := WaitReaping(main.Process.Pid)
+	status, err := wait(main.Process.Pid)
 	if err != nil || status.ExitStatus() != 7 {
-		fatalf("WaitReaping: %v, %v", status, err)
+		fatalf("waiting: %v, %v", status, err)
 	}
 	tasks, _ := os.ReadDir("/proc/self/task")
 	for _, task := range tasks {
@@ -154,8 +158,40 @@ func reaper() {
 			fatalf("children left: %s", left)
 		}
 	}
-	if _, err := WaitReaping(main.Process.Pid); err == nil || !strings.Contains(err.Error(), "wait4: no child processes") {
-		fatalf("second WaitReaping: %v", err)
+	if _, err := wait(main.Process.Pid); err == nil || !strings.Contains(err.Error(), "wait4: no child processes") {
+		fatalf("waiting again: %v", err)
+	}
+}
+
+// waiter exits 0 if Signals.Wait does what the reaper wants of WaitReaping, and sends the
+// signals of before and meanwhile in order, without another goroutine.
+func waiter() {
+	signals, err := Catch()
+	if err == nil {
+		err = signals.CatchRest()
+	}
+	if err != nil {
+		fatalf("Catch: %v", err)
+	}
+	unix.Kill(os.Getpid(), unix.SIGTERM)
+	var got []unix.Signal
+	go func() { // the flood goes on after 200 ms
+		for sig := unix.Signal(50); sig < 60; sig++ {
+			time.Sleep(5 * time.Millisecond)
+			unix.Kill(os.Getpid(), sig)
+		}
+	}()
+	before := runtime.NumGoroutine()
+	reaper(func(pid int) (unix.WaitStatus, error) {
+		status, err := signals.Wait(pid, func(sig unix.Signal) {
+			if got = append(got, sig); sig == 50 && runtime.NumGoroutine() > before+1 { // the reaper's own
+				fatalf("%d goroutines, before %d", runtime.NumGoroutine(), before)
+			}
+		})
+		return status, err
+	})
+	if want := []unix.Signal{unix.SIGTERM, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59}; !slices.Equal(got, want) {
+		fatalf("signals %v, want %v", got, want)
 	}
 }
 

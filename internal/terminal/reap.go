@@ -22,16 +22,23 @@ func SetSubreaper() error {
 //
 // The error is ECHILD if pid is no child of this process, or was waited for.
 func WaitReaping(pid int) (unix.WaitStatus, error) {
+	status, _, err := reap(pid, 0)
+	return status, err
+}
+
+// reap collects children until pid is among them; with WNOHANG, those that have ended.
+func reap(pid, options int) (status unix.WaitStatus, ended bool, err error) {
 	for {
-		var status unix.WaitStatus
 		// __WALL: a child may have been cloned without SIGCHLD as exit signal.
-		got, err := unix.Wait4(-1, &status, unix.WALL, nil)
+		got, err := unix.Wait4(-1, &status, unix.WALL|options, nil)
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return 0, os.NewSyscallError("wait4", err)
+			return 0, false, os.NewSyscallError("wait4", err)
 		case got == pid:
-			return status, nil
+			return status, true, nil
+		case got == 0:
+			return 0, false, nil
 		}
 	}
 }

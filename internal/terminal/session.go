@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"github.com/oci-mini/oci-mini/internal/entry"
 )
 
 // DrainLimit is a sensible argument for [Session.Wait]: the kernel moves what
@@ -124,6 +126,7 @@ func Proxy(master, in, out *os.File) (*Session, error) {
 		s.resize()
 		go s.followSize()
 	}
+	entry.AddProcessors(2)
 	go s.copyOut()
 	go s.copyIn()
 	return s, nil

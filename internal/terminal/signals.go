@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/entry"
 )
 
 // Signals holds the signals sent to the runtime that are meant for the process
@@ -19,6 +21,7 @@ type Signals struct {
 	reading, writing int // the pipe's ends
 	caught           []caught
 	begin, end       sync.Once
+	forward          sync.Once
 	c                chan os.Signal
 	stop             chan struct{}
 }
@@ -33,7 +36,7 @@ type caught struct {
 // end a program.
 var ending = []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM}
 
-// Catch catches SIGHUP, SIGINT, SIGQUIT and SIGTERM. What arrives until Forward is kept,
+// Catch catches SIGHUP, SIGINT, SIGQUIT and SIGTERM. What arrives until Forward or Wait is kept,
 // up to the size of a pipe.
 func Catch() (*Signals, error) {
 	var ends [2]int
@@ -117,6 +120,7 @@ func (s *Signals) take() unix.Signal {
 func (s *Signals) C() <-chan os.Signal {
 	s.begin.Do(func() {
 		s.c = make(chan os.Signal, 128)
+		entry.AddProcessors(1)
 		go s.read()
 	})
 	return s.c
@@ -137,22 +141,53 @@ func (s *Signals) read() {
 	}
 }
 
-// Forward calls send for every signal caught before and from now on, in the
-// order of arrival, on a goroutine of its own. Errors are send's own
-// business, and so is a signal after the end of the process, when there is
-// nobody to send it to and the runtime should give up whatever it is doing.
+// Forward calls send for every signal caught before and from now on, in the order of arrival,
+// on a goroutine of its own. Errors are send's own business, and so is a signal after the
+// end of the process, when there is nobody to send it to and the runtime should give up
+// whatever it is doing. Only the first call does anything.
 func (s *Signals) Forward(send func(unix.Signal)) {
 	c := s.C()
-	go func() {
-		for {
-			select {
-			case sig := <-c:
-				send(sig.(unix.Signal))
-			case <-s.stop:
-				return
+	s.forward.Do(func() {
+		go func() {
+			for {
+				select {
+				case sig := <-c:
+					send(sig.(unix.Signal))
+				case <-s.stop:
+					return
+				}
+			}
+		}()
+	})
+}
+
+// Wait waits for the child pid to end and returns its status, as [WaitReaping] does, and
+// meanwhile forwards signals.
+//
+// That is done by the calling goroutine, unless the signals pass through others already: each
+// one that waits in a system call takes a thread, and the memory of one.
+func (s *Signals) Wait(pid int, send func(unix.Signal)) (unix.WaitStatus, error) {
+	if s.c != nil {
+		s.Forward(send)
+		return WaitReaping(pid)
+	}
+	if err := s.add([]unix.Signal{unix.SIGCHLD}); err != nil {
+		return 0, err
+	}
+	poll := []unix.PollFd{{Fd: int32(s.reading), Events: unix.POLLIN}}
+	for {
+		// Each time and not at a SIGCHLD alone, which a full pipe has no room for.
+		status, ended, err := reap(pid, unix.WNOHANG)
+		if ended || err != nil {
+			return status, err
+		}
+		_, _ = unix.Poll(poll, -1)
+		for sig := s.take(); sig != 0; sig = s.take() {
+			if sig != unix.SIGCHLD {
+				send(sig)
 			}
 		}
-	}()
+	}
 }
 
 // Stop ends forwarding and gives all signals their former effect. The pipe stays: a

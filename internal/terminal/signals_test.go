@@ -158,8 +158,25 @@ func TestDeepStack(t *testing.T) {
 }
 
 func TestReaping(t *testing.T) {
-	out, err := helper("reaper").CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, mode := range []string{"reaper", "waiter"} {
+		if out, err := helper(mode).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", mode, err, out)
+		}
+	}
+}
+
+// TestWaitForwards: Wait goes on with signals that pass through a goroutine.
+func TestWaitForwards(t *testing.T) {
+	s := catchAll(t)
+	cmd := helper("sleep")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	send := func(sig unix.Signal) { unix.Kill(cmd.Process.Pid, sig) }
+	s.Forward(send)
+	unix.Kill(os.Getpid(), unix.SIGTERM)
+	status, err := s.Wait(cmd.Process.Pid, send)
+	if err != nil || !status.Signaled() || status.Signal() != unix.SIGTERM {
+		t.Errorf("status %#x, %v", status, err)
 	}
 }

@@ -354,3 +354,27 @@ sets() {
 	ok exec "$ID" grep ^Groups /proc/self/status
 	is "$OUT" $'Groups:\t'"$kept "
 }
+
+@test "timer slack: the caller's, also of an exec and of a hook" {
+	# The runtime's own threads have another.
+	[[ -w /proc/self/timerslack_ns ]] || skip 'needs timerslack_ns, Linux 4.6'
+	printf '#!/bin/sh\nexec cat /proc/self/timerslack_ns >"%s"\n' "$T/hook" >"$T/slack"
+	chmod 755 "$T/slack"
+	config '.hooks.createRuntime = [{path: $h}]' --arg h "$T/slack"
+	args sh -c 'cat /proc/self/timerslack_ns; exec sleep 100'
+	echo 61234 >/proc/$$/timerslack_ns
+	background "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>"$T/e"
+	wait_for grep -q 61234 "$T/o"
+	is "$(<"$T/hook")" 61234 'of the hook'
+	ok exec "$ID" cat /proc/self/timerslack_ns
+	echo 0 >/proc/$$/timerslack_ns
+	is "$OUT" 61234 'of the exec'
+	if is_oci_mini && ((EUID == 0)); then
+		# What the binary is linked for: the monitor of the Go runtime sleeps long.
+		for task in "/proc/$PID/task/"*; do cat "/proc/${task##*/}/timerslack_ns"; done >"$T/slacks"
+		has "$(<"$T/slacks")" 10000000
+	fi
+	silent kill "$ID" KILL
+	wait "$PID" || true
+	nothing_left
+}

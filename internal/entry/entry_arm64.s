@@ -1,0 +1,37 @@
+#include "textflag.h"
+
+#define SYS_prctl 167
+#define PR_SET_TIMERSLACK 29
+#define PR_GET_TIMERSLACK 30
+#define TEN_MS 10000000
+
+DATA one<>+0(SB)/8, $"GOMAXPRO"
+DATA one<>+8(SB)/8, $"CS=1\x00\x00\x00\x00"
+GLOBL one<>(SB), RODATA|NOPTR, $16
+
+// The stack holds the number of arguments, their addresses, a zero, those of the environment,
+// a zero, and more. All up to the first zero moves down by two words, which keeps the stack
+// aligned, and both become the address of "GOMAXPROCS=1".
+TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
+	MOVD $PR_GET_TIMERSLACK, R0
+	MOVD $SYS_prctl, R8
+	SVC
+	MOVD R0, ·slack(SB)
+	MOVD $PR_SET_TIMERSLACK, R0
+	MOVD $TEN_MS, R1
+	MOVD $SYS_prctl, R8
+	SVC
+	MOVD (RSP), R1
+	ADD  $2, R1
+	MOVD RSP, R2
+	SUB  $16, RSP
+	MOVD RSP, R3
+more:
+	MOVD.P 8(R2), R4
+	MOVD.P R4, 8(R3)
+	SUB  $1, R1
+	CBNZ R1, more
+	MOVD $one<>(SB), R4
+	MOVD R4, (R3)
+	MOVD R4, 8(R3)
+	JMP  _rt0_arm64_linux(SB)
