@@ -202,11 +202,11 @@ func (b *birth) attachBind(a *program.Assembler, tree program.Arg, at program.Re
 	if m.isDir {
 		a.Fail(unix.EINVAL, m.dest)
 	} else {
-		a.Fail(unix.EISDIR, m.dest+": the source is a file")
+		a.Fail(unix.EISDIR, "the source is a file, but "+m.dest)
 	}
 	a.Bind(isFile)
 	if m.isDir {
-		a.Fail(unix.ENOTDIR, m.dest+": the source is a directory")
+		a.Fail(unix.ENOTDIR, "the source is a directory, but "+m.dest)
 	} else {
 		a.Fail(unix.EINVAL, m.dest)
 	}

@@ -66,6 +66,7 @@ type request struct {
 	rootless      string
 	detach        bool
 	opt           birthOptions
+	named         bool         // the bundle is, by an argument or --bundle
 	restore       *criuRequest // nil: a new container
 }
 
@@ -81,6 +82,7 @@ func requestOf(c *cli.Context) (*request, error) {
 		return nil, errNoID
 	}
 	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), pidfdSocket: c.String("pidfd-socket"), cgroupManager: c.String("cgroup-manager"), rootless: c.String("rootless")}
+	r.named = c.NArg() != 1 || c.String("bundle") != "" || strings.ContainsAny(c.Args().First(), "./")
 	var err error
 	if r.bundle, r.id, err = bundleAndID(c.Args().Slice(), c.String("bundle")); err != nil {
 		return nil, err
@@ -140,10 +142,14 @@ func bundleAndID(args []string, bundle string) (dir, id string, err error) {
 func (r *request) load() (s *specs.Spec, raw []byte, rootfs string, err error) {
 	s, raw, err = spec.Load(r.bundle, r.config)
 	if err != nil {
-		return nil, nil, "", err
+		advice := ""
+		if r.config == "" {
+			advice = loadHint(err, r.bundle, r.id, r.named)
+		}
+		return nil, nil, "", advise(err, advice)
 	}
 	if err := spec.Validate(s); err != nil {
-		return nil, nil, "", err
+		return nil, nil, "", advise(err, unreadHint(raw))
 	}
 	rootfs = s.Root.Path
 	if !filepath.IsAbs(rootfs) {
@@ -167,11 +173,12 @@ func (r *request) create() (_ *made, err error) {
 	if err != nil {
 		return nil, err
 	}
-	signals, err := terminal.Catch()
+	s, raw, rootfs, err := r.load()
 	if err != nil {
 		return nil, err
 	}
-	s, raw, rootfs, err := r.load()
+	// Not before: a config may be a pipe that nobody writes to, and Ctrl-C ends that.
+	signals, err := terminal.Catch()
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +186,7 @@ func (r *request) create() (_ *made, err error) {
 		return nil, err
 	}
 	if s.Process == nil && !r.opt.wait {
-		return nil, errors.New("/process: required to run: the config has no process")
+		return nil, advise(errors.New("/process: required to run: the config has no process"), unreadHint(raw))
 	}
 	if err := r.opt.passFds(); err != nil {
 		return nil, err

@@ -138,7 +138,7 @@ func (b *birth) mknod(a *program.Assembler, dir program.Reg, name string, mode u
 	unlessDevice(a, dir.Arg(), n, what, unix.AT_SYMLINK_NOFOLLOW, mode&unix.S_IFMT, major, minor, differs)
 	a.Jump(done)
 	a.Bind(differs)
-	a.Fail(unix.EEXIST, what+" exists and is something else")
+	a.Fail(unix.EEXIST, name+" is there already, and it is not this device")
 	a.Bind(done)
 }
 

@@ -28,6 +28,7 @@ func (f *stepFailure) Error() string {
 	if f.step.Name != "" {
 		what = f.step.Name
 	}
+	what = clip(what)
 	if f.step.Field != "" {
 		what = fmt.Sprintf("%s (%s)", f.step.Field, what)
 	}
@@ -35,6 +36,15 @@ func (f *stepFailure) Error() string {
 }
 
 func (f *stepFailure) Unwrap() error { return f.err }
+
+// clip keeps an argument of megabytes from filling a terminal: engines read 8 KiB.
+func clip(text string) string {
+	const most = 500
+	if len(text) <= most {
+		return text
+	}
+	return fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(text[:most], ""), len(text))
+}
 
 // stepError attributes an error to a step of the runtime.
 func stepError(s *plan.Step, err error) error { return &stepFailure{*s, err} }
@@ -51,7 +61,8 @@ func (b *birth) initError(p *plan.Plan, err error) error {
 			err = fmt.Errorf("%w: out of memory: /linux/resources/memory/limit is too low to start the container", err)
 		}
 	}
-	return &stepFailure{p.Steps[step], err}
+	failed := &stepFailure{p.Steps[step], err}
+	return advise(failed, programHint(b.viewOfRoot(), b.spec.Process, b.env, failed.step.Field, err))
 }
 
 // failedStep is the index of the step of init that an error is about, or 0 if it is about
@@ -136,6 +147,15 @@ func hint(err error) string {
 	if advice := criuHint(err); advice != "" {
 		return advice
 	}
+	var own *advised
+	if errors.As(err, &own) {
+		return own.advice
+	}
+	if i := strings.Index(text, "/hooks/"); i >= 0 { // not only steps run hooks
+		if advice := hookHint(text[i:], errno); advice != "" {
+			return advice
+		}
+	}
 	if step != nil {
 		if advice := attributeHint(&step.step, errno); advice != "" {
 			return advice
@@ -146,8 +166,6 @@ func hint(err error) string {
 		return "--cgroup-manager cgroupfs does without systemd"
 	case strings.Contains(text, wrongType) && strings.Contains(text, "/annotations has "):
 		return "each value must be of systemd's own type, such as uint64 50 for CPUWeight: org.freedesktop.systemd1(5) has them"
-	case strings.Contains(text, "Bad value for 'size'"):
-		return "sizes take k, m or g: size=65536k"
 	case nr == unix.SYS_FSOPEN && errno == unix.ENODEV:
 		return "the kernel has no such file system; /proc/filesystems lists those it has"
 	case strings.Contains(text, "mount_setattr idmap of ") && errno == unix.EINVAL:
@@ -162,8 +180,6 @@ func hint(err error) string {
 		return "a user namespace may not change what the host's mounts are locked to: ro, nosuid, nodev and noexec where they have them, and the kind of access times (mount_namespaces(7))"
 	case nr == unix.SYS_FSMOUNT && errno == unix.EPERM && strings.Contains(text, "proc"):
 		return "parts of the /proc that the runtime sees are covered, and no user namespace may uncover them with a procfs of its own"
-	case nr == unix.SYS_OPENAT2 && errno == unix.ELOOP && strings.HasPrefix(field, "/mounts/"):
-		return "a procfs or sysfs must be mounted on an ordinary directory, not on a symbolic link"
 	case nr == unix.SYS_EXECVE && errno == unix.ENOENT:
 		return "the file or its interpreter is missing: the one after #! or the dynamic linker"
 	case nr == unix.SYS_EXECVE && errno == unix.EACCES && activeModule(seLinux):
@@ -174,6 +190,8 @@ func hint(err error) string {
 		return "the search goes along the PATH in /process/env, inside the container"
 	case strings.Contains(text, "copy of ") && (errno == unix.EPERM || errno == unix.EACCES):
 		return "the copy keeps the owners, so that a user without privileges can copy what is all their own, or leave tmpcopyup out"
+	case field == "/root/path" && errno == unix.ENOENT:
+		return "the container's files have to be there; oci-mini spec --host writes a config that borrows the host's"
 	case field == "/process/oomScoreAdj" && errno == unix.EACCES:
 		return "a value below the caller's needs CAP_SYS_RESOURCE on the host"
 	case errors.Is(err, unix.ENOSPC) && nr == unix.SYS_MOVE_MOUNT:
@@ -191,10 +209,10 @@ func hint(err error) string {
 	case field == "/linux/timeOffsets" && errno == unix.ERANGE:
 		return "a clock may not begin below 0 nor beyond 146 years; without an offset it shows the host's, see /proc/uptime"
 	case nr == unix.SYS_PRLIMIT64 && errno == unix.EPERM:
-		return "raising a hard limit needs CAP_SYS_RESOURCE"
+		return "raising a hard limit needs CAP_SYS_RESOURCE on the host, and RLIMIT_NOFILE ends at /proc/sys/fs/nr_open"
 	case strings.HasSuffix(text, "is not active in this kernel"):
 		return "/sys/kernel/security/lsm lists the security modules that are; the kernel parameter lsm= chooses them"
-	case strings.HasPrefix(text, "/linux/seccomp/listenerPath") && (errno == unix.ENOENT || errno == unix.ECONNREFUSED):
+	case strings.Contains(text, "/linux/seccomp/listenerPath") && (errno == unix.ENOENT || errno == unix.ECONNREFUSED):
 		return "the agent that the profile leaves calls to must listen on this socket before the container is made"
 	case field == "/process/apparmorProfile" && errno == unix.ENOENT:
 		return "apparmor_parser -r FILE loads a profile; aa-status lists those that are loaded"
@@ -207,6 +225,12 @@ func hint(err error) string {
 	}
 	if errors.Is(err, resctrl.ErrNotMounted) {
 		return "mount -t resctrl resctrl /sys/fs/resctrl, where /proc/filesystems lists resctrl: the processor has RDT or its like then"
+	}
+	if strings.HasPrefix(field, "/mounts/") {
+		return mountHint(nr, errno, text)
+	}
+	if advice := resourceHint(errno, text); advice != "" {
+		return advice
 	}
 	return netDeviceHint(field, errno)
 }

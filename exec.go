@@ -88,10 +88,6 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	signals, err := terminal.Catch()
-	if err != nil {
-		return 0, err
-	}
 	dir, err := storeOf(c).Load(id)
 	if err != nil {
 		return 0, err
@@ -116,6 +112,11 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 	}
 	firstStays := s.Process == nil || !mayLeave(capabilitiesOf(s.Process.Capabilities))
 	if s.Process, err = execProcess(c, s.Process); err != nil {
+		return 0, err
+	}
+	// Not before: --process may be a pipe that nobody writes to, and Ctrl-C ends that.
+	signals, err := terminal.Catch()
+	if err != nil {
 		return 0, err
 	}
 	if s.Linux != nil && s.Linux.Seccomp != nil {
@@ -270,7 +271,7 @@ func hookSpec(dir *state.Dir) (*specs.Spec, error) {
 // with what the flags change.
 func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) {
 	if file := c.String("process"); file != "" {
-		data, err := rawfile.Read(file)
+		data, err := rawfile.ReadSmall(file, spec.MaxSize)
 		if err != nil {
 			return nil, fmt.Errorf("--process: %w", err)
 		}

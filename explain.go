@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/oci-mini/oci-mini/spec"
 )
 
 var explainCommand = &cli.Command{
@@ -29,7 +31,7 @@ var explainCommand = &cli.Command{
 			return failed(c, "", err)
 		}
 		r.opt.wait = c.Bool("create")
-		s, _, rootfs, err := r.load()
+		s, raw, rootfs, err := r.load()
 		if err != nil {
 			return failed(c, r.id, err)
 		}
@@ -40,6 +42,9 @@ var explainCommand = &cli.Command{
 		b, err := newBirth(r.id, r.bundle, rootfs, s, h, r.opt)
 		if err != nil {
 			return failed(c, r.id, err)
+		}
+		for _, f := range spec.Unread(raw) {
+			sayWarning(false, f.String())
 		}
 		b.explains = format != "text"
 		switch format {

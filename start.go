@@ -124,12 +124,21 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 			_, _ = process.Wait(fd, time.Second)
 			unix.Close(fd)
 		}
-		return nil, &stepFailure{plan.Step{Field: "/process/args", Words: "execute"}, f}
+		return nil, advise(&stepFailure{plan.Step{Field: "/process/args", Words: "execute"}, f}, startHint(dir, f))
 	}
 	if err := poststart(dir, s); err != nil {
 		return notifier, withCleanup(err, abort(dir))
 	}
 	return notifier, nil
+}
+
+// startHint says what is wrong with the program that start could not have executed, or "".
+func startHint(dir *state.Dir, f *program.Failure) string {
+	s, err := containerSpec(dir)
+	if err != nil || s.Process == nil {
+		return ""
+	}
+	return programHint(rootView{dir.Record.Rootfs, s.Mounts}, s.Process, s.Process.Env, "/process/args", f)
 }
 
 // letExecute waits for the process's execve, or its failure. If its filter has a

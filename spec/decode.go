@@ -26,6 +26,7 @@ type walk struct {
 	scanner
 	fields map[reflect.Type][]property // of the struct types met so far
 	faults Faults
+	unread *Faults // nil if nobody wants to know: see Unread
 }
 
 // value reads the next value and stores it.
@@ -92,14 +93,20 @@ func setNumber(v reflect.Value, digits string) {
 // object stores the properties of an object in the fields of a struct.
 func (w *walk) object(v reflect.Value, at *pointer) {
 	w.pos++
+	var seen map[string]bool
 	for w.more('}') {
 		name := w.name()
-		if f := w.fieldOf(v, name); f.IsValid() {
+		f := w.fieldOf(v, name)
+		if f.IsValid() {
 			in := at.field(name)
+			w.again(in, &seen, name)
 			w.value(f, &in)
-		} else {
-			w.skip()
+			continue
 		}
+		if w.unread != nil {
+			w.stray(at.field(name), name, w.fields[v.Type()])
+		}
+		w.skip()
 	}
 }
 
@@ -109,9 +116,11 @@ func (w *walk) mapping(v reflect.Value, at *pointer) {
 		v.Set(reflect.MakeMap(v.Type()))
 	}
 	w.pos++
+	var seen map[string]bool
 	for w.more('}') {
 		name := w.name()
 		in := at.field(name)
+		w.again(in, &seen, name)
 		item := reflect.New(v.Type().Elem()).Elem()
 		w.value(item, &in)
 		v.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), item)

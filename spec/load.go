@@ -15,6 +15,10 @@ import (
 // bundle.md).
 const ConfigName = "config.json"
 
+// MaxSize is how many bytes a configuration may have. It keeps the memory of a runtime that
+// is given a device or another file without an end.
+const MaxSize = 64 << 20
+
 // Load reads the configuration of a bundle. An empty configName and [ConfigName]
 // itself mean the bundle's own; any other name is the file to read instead, and a
 // relative one starts from the current directory, not from the bundle, as a path
@@ -30,7 +34,7 @@ func Load(bundle, configName string) (*specs.Spec, []byte, error) {
 	if name == "" || name == ConfigName {
 		name = filepath.Join(bundle, ConfigName)
 	}
-	raw, err := rawfile.Read(name)
+	raw, err := rawfile.ReadSmall(name, MaxSize)
 	if err != nil {
 		return nil, nil, err
 	}

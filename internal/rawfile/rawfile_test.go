@@ -38,3 +38,20 @@ func TestReadErrors(t *testing.T) {
 		t.Errorf("a directory: %v", err)
 	}
 }
+
+func TestReadSmall(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, make([]byte, 9000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadSmall(file, 9000); err != nil || len(got) != 9000 {
+		t.Errorf("as many as may be: %d read, %v", len(got), err)
+	}
+	var perr *os.PathError
+	if _, err := ReadSmall(file, 8999); !errors.As(err, &perr) || perr.Op != "read" || !errors.Is(err, unix.EFBIG) {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := ReadSmall("/dev/zero", 100_000); !errors.Is(err, unix.EFBIG) {
+		t.Errorf("without an end: %v", err)
+	}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/executable"
+	"github.com/oci-mini/oci-mini/internal/program"
+)
+
+// advised is an error with a hint that its place of origin knew.
+type advised struct {
+	err    error
+	advice string
+}
+
+func (a *advised) Error() string { return a.err.Error() }
+func (a *advised) Unwrap() error { return a.err }
+
+// advise gives an error a hint, if there is one.
+func advise(err error, advice string) error {
+	if err == nil || advice == "" {
+		return err
+	}
+	return &advised{err, advice}
+}
+
+// rootView is a root file system as it can be looked at once a program could not be executed
+// in it: from outside, without the container's mounts, or through a process inside.
+type rootView struct {
+	root   string
+	mounts []specs.Mount // not to be seen at root
+}
+
+// programHint says what is wrong with the program of a process that could not be found or
+// executed, or "". The step is known by its field.
+func programHint(in rootView, p *specs.Process, env []string, field string, err error) string {
+	var f *program.Failure
+	if p == nil || len(p.Args) == 0 || !errors.As(err, &f) || f.Killed {
+		return ""
+	}
+	name := p.Args[0]
+	switch {
+	case field == "/process/args" && f.Nr == unix.SYS_EXECVE:
+		if f.Errno == unix.E2BIG {
+			return "one argument or variable may have 128 KiB, and all together a quarter of the stack's limit, RLIMIT_STACK (execve(2))"
+		}
+		return in.why(name, p.Cwd, env, f.Errno)
+	case field != "/process/args/0":
+	case f.Errno == unix.EACCES:
+		return in.why(name, p.Cwd, env, f.Errno)
+	case f.Errno == unix.ENOENT && strings.Contains(name, "/") && len(in.mounts) > 0:
+		return "the path is one inside the container, whose root file system is " + in.root
+	case f.Errno == unix.ENOENT && strings.Contains(name, "/"):
+		return "the path is one inside the container"
+	case f.Errno == unix.ENOENT && len(candidates(name, env)) == 0:
+		return "/process/env has no PATH with an absolute directory"
+	}
+	return ""
+}
+
+// why looks at the files that the program may be, and at what is wrong with the first
+// that there is.
+func (t rootView) why(name, cwd string, env []string, errno unix.Errno) string {
+	root, err := unix.Open(t.root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(root)
+	var over []string // where something is mounted
+	for _, m := range t.mounts {
+		over = append(over, executable.Resolve(root, path.Clean("/"+m.Destination)))
+	}
+	covered := func(file string) bool {
+		for _, at := range over {
+			if at == "/" || file == at || strings.HasPrefix(file, at+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	for _, file := range candidates(name, env) {
+		if !path.IsAbs(file) {
+			file = path.Join("/", cwd, file)
+		}
+		if covered(executable.Resolve(root, file)) {
+			return "" // it may be there that the program was found
+		}
+		if reason := executable.Why(root, file, errno, covered); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+// viewOfRoot is the root in which the process of a birth was to be executed.
+func (b *birth) viewOfRoot() rootView {
+	if b.joins {
+		return rootView{root: fmt.Sprintf("/proc/%d/root", b.dir.Record.Init.Pid)}
+	}
+	return rootView{b.rootfs, b.spec.Mounts}
+}

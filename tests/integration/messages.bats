@@ -1,0 +1,239 @@
+#!/usr/bin/env bats
+# What a person reads at three in the morning: the hints below errors, each of which must be
+# true of what this test has broken.
+
+load helpers
+
+# broken HINT ARG...: create fails, says the hint in one line, and leaves nothing.
+broken() {
+	local hint=$1
+	shift
+	rt create --bundle "$BUNDLE" "$@" "$ID"
+	((STATUS == 1)) || fail "create exits $STATUS" || return 1
+	has "$ERR" $'\n  hint: '"$hint" || return 1
+	is "$(wc -l <<<"$ERR")" 2 lines || return 1
+	nothing_left
+}
+
+# program NAME TEXT: an executable file of the root file system.
+program() {
+	printf %b "$2" >"$ROOTFS/bin/$1"
+	chmod 755 "$ROOTFS/bin/$1"
+}
+
+@test "a program that cannot be found: where it is looked for, its mode, a directory" {
+	only_oci_mini "the words of its hints"
+	own_rootfs
+	args /bin/no-such
+	broken 'the path is one inside the container, whose root file system is '
+	args no-such
+	broken 'the search goes along the PATH in /process/env, inside the container'
+	config '.process.env = ["PATH=bin"]'
+	broken '/process/env has no PATH with an absolute directory'
+	echo text >"$ROOTFS/bin/plain"
+	chmod 640 "$ROOTFS/bin/plain"
+	give "$ROOTFS/bin/plain"
+	args /bin/plain
+	broken '/bin/plain is not executable: its mode is 0640 (chmod +x)'
+	args /bin
+	broken '/bin is a directory'
+}
+
+@test "a program that cannot be executed: interpreter, dynamic linker, machine, format" {
+	only_oci_mini "the words of its hints"
+	own_rootfs
+	program script '#!/usr/bin/python9\n'
+	program windows '#!/bin/sh\r\n'
+	program text 'echo\n'
+	program empty ''
+	# A header of 64 bits, a program header that says "interpreter", and its name.
+	program dynamic '\177ELF\002\001\001'
+	{
+		printf '\0\0\0\0\0\0\0\0\0\002\0'
+		head -c 20 "$ROOTFS/bin/busybox" | tail -c 2
+		printf '\001\0\0\0\0\0\0\0\0\0\0\0\100\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\100\0\070\0\001\0\0\0\0\0\0\0'
+		printf '\003\0\0\0\0\0\0\0\200\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\020\0\0\0\0\0\0\0\020\0\0\0\0\0\0\0\001\0\0\0\0\0\0\0'
+		printf '\0\0\0\0\0\0\0\0/lib/ld-none.so\0'
+	} >>"$ROOTFS/bin/dynamic"
+	cp "$ROOTFS/bin/dynamic" "$ROOTFS/bin/foreign"
+	printf '\026\0' | dd of="$ROOTFS/bin/foreign" bs=1 seek=18 conv=notrunc status=none
+	args sleep 100
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	no() { # NAME HINT: exec and run say so, and start
+		rt exec "$ID" "$1"
+		((STATUS == 255)) || fail "exec $1 exits $STATUS" || return 1
+		has "$ERR" "  hint: $2" || return 1
+		args "$1"
+		rt run --bundle "$BUNDLE" "$ID.r"
+		((STATUS == 1)) || fail "run $1 exits $STATUS" || return 1
+		has "$ERR" "  hint: $2" || return 1
+		ok create --bundle "$BUNDLE" "$ID.c" || return 1
+		rt start "$ID.c"
+		((STATUS == 1)) || fail "start of $1 exits $STATUS" || return 1
+		has "$ERR" "  hint: $2" || return 1
+		ok delete --force "$ID.c"
+	}
+	no script 'the interpreter of /bin/script, /usr/bin/python9, is not in the container'
+	no /bin/windows 'the first line of /bin/windows ends with a carriage return, so that its interpreter is "/bin/sh\r"'
+	no text '/bin/text is neither a program nor a script: a script begins with a line such as #!/bin/sh'
+	no empty '/bin/empty is an empty file'
+	if [[ $(uname -m) != s390x ]]; then
+		no foreign '/bin/foreign is a program for s390x, and this machine is '
+	fi
+	if [[ $(head -c 6 "$ROOTFS/bin/busybox" | od -An -tx1) == *02\ 01 ]]; then
+		no dynamic 'the dynamic linker of /bin/dynamic, /lib/ld-none.so, is not in the container'
+	fi
+	# What a mount hides from outside is not spoken of.
+	mkdir "$T/over"
+	printf '#!/none\n' >"$T/over/script"
+	chmod 755 "$T/over" "$T/over/script"
+	mount_add /bin "" "$T/over" bind ro
+	args /bin/script
+	rt run --bundle "$BUNDLE" "$ID.r"
+	has "$ERR" 'hint: the file or its interpreter is missing'
+}
+
+@test "an argument of a megabyte does not fill the terminal" {
+	only_oci_mini "the words of its hints"
+	config '.process.args = ["true", "x" * 200000]'
+	rt run --bundle "$BUNDLE" "$ID"
+	((STATUS == 1))
+	has "$ERR" 'argument list too long (E2BIG)'
+	has "$ERR" 'hint: one argument or variable may have 128 KiB'
+	((${#ERR} < 1500)) || fail "${#ERR} bytes of error"
+}
+
+@test "mounts: each refusal with what to do" {
+	only_oci_mini "the words of its hints"
+	own_rootfs
+	local before
+	before=$(<"$BUNDLE/config.json")
+	try() { # HINT DESTINATION TYPE SOURCE [OPTION...]
+		echo "$before" >"$BUNDLE/config.json"
+		mount_add "${@:2}"
+		broken "$1"
+	}
+	ln -s loop "$ROOTFS/loop"
+	mkdir "$T/dir"
+	: >"$T/file"
+	try 'a symbolic link on the way leads to itself' /loop "" "$T/dir" bind
+	try 'modes are octal: mode=1777' /mnt tmpfs tmpfs mode=999
+	try 'an option that is no mount flag goes to the file system, which does not know this one' /mnt tmpfs tmpfs bogus
+	echo "$before" >"$BUNDLE/config.json"
+	mount_add /etc "" "$T/file" bind
+	refused 'the source is a file, but /etc: is a directory (EISDIR)' create --bundle "$BUNDLE" "$ID"
+	echo "$before" >"$BUNDLE/config.json"
+	mount_add /etc/passwd "" "$T/dir" bind
+	refused 'the source is a directory, but /etc/passwd: not a directory (ENOTDIR)' create --bundle "$BUNDLE" "$ID"
+	if [[ $WORLD == root ]] && grep -qw ext4 /proc/filesystems; then
+		try 'the source must be a block device: losetup makes one of a file' /mnt ext4 "$T/file"
+	fi
+}
+
+@test "a root file system that the container's root may not enter" {
+	only_oci_mini "the words of its hints"
+	[[ $WORLD == userns ]] || needs_host_users 'it makes a user namespace of its own'
+	needs_root 'root of the container is another user outside'
+	own_rootfs
+	if [[ $WORLD != userns ]]; then
+		config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	fi
+	chmod 700 "$ROOTFS"
+	chown 7:7 "$ROOTFS"
+	broken "the container's root may not enter a directory on the way"
+}
+
+@test "limits that the machine does not have" {
+	only_oci_mini "the words of its hints"
+	needs_root 'it writes limits'
+	only_cgroupfs 'systemd refuses some of these in its own words'
+	local before
+	before=$(<"$BUNDLE/config.json")
+	try() { # CONTROLLER JQ HINT
+		config "$2"
+		(need_controller "$1") >/dev/null && broken "$3"
+		echo "$before" >"$BUNDLE/config.json"
+	}
+	try cpuset '.linux.resources.cpu = {cpus: "9999"}' "/sys/devices/system/cpu/online has this machine's CPUs"
+	try cpu '.linux.resources.cpu = {quota: 10}' 'the kernel takes quotas from 1000 us up'
+	try hugetlb '.linux.resources.hugepageLimits = [{pageSize: "3MB", limit: 1}]' '/sys/kernel/mm/hugepages has the page sizes of this machine'
+}
+
+@test "hooks: where they are looked for, and what they must be" {
+	only_oci_mini "the words of its hints"
+	config '.hooks = {startContainer: [{path: "/no/hook"}]}'
+	rt run --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'hint: hooks of this kind are looked for inside the container'
+	config '.hooks = {prestart: [{path: "/tmp"}]}'
+	broken 'a hook is a file that may be executed, not a directory'
+}
+
+@test "seccomp: an agent that is not there" {
+	only_oci_mini "the words of its hints"
+	config '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/none/agent", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}'
+	broken 'the agent that the profile leaves calls to must listen on this socket before the container is made'
+}
+
+@test "a bundle that is none: what a bundle is, and which argument names one" {
+	only_oci_mini "the words of its hints"
+	broken 'the container'"'"'s files have to be there; oci-mini spec --host writes a config' --config <(jq '.root.path = "/no/rootfs"' "$BUNDLE/config.json")
+	rm "$BUNDLE/config.json"
+	broken 'a bundle is a directory with a config.json; oci-mini spec --bundle DIR writes one'
+	mkdir -p "$T/above/web"
+	: >"$T/above/web/config.json"
+	cd "$T/above"
+	rt run web
+	((STATUS == 1))
+	has "$ERR" 'hint: a word without a slash is an id, for the bundle in the current directory; the bundle web is web/'
+	rt run web/config.json
+	has "$ERR" 'hint: a bundle is a directory with a file config.json in it'
+}
+
+@test "a config that is no JSON, or has no end" {
+	only_oci_mini "the words of its hints"
+	local text
+	for text in 'ociVersion: 1.3.0' '// comment\n{}' '\xef\xbb\xbf{}'; do
+		printf %b "$text" >"$BUNDLE/config.json"
+		rt create --bundle "$BUNDLE" "$ID"
+		has "$ERR" "$BUNDLE/config.json:1:1: expected a value, found "
+		has "$ERR" 'hint: a config is a JSON object, { ... }: without comments, without a byte order mark, and no YAML'
+	done
+	ln -sf /dev/zero "$BUNDLE/config.json"
+	broken 'a config has at most 64 MiB'
+	is "$(waiting_for_config)" ended
+}
+
+# waiting_for_config: a create whose config is a pipe that nobody writes to ends by SIGTERM.
+waiting_for_config() {
+	local pid status=0
+	rm -f "$BUNDLE/config.json"
+	mkfifo "$BUNDLE/config.json"
+	"$RUNTIME" "${STATE[@]}" create --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 3>&- &
+	pid=$!
+	sleep 0.3
+	kill -TERM "$pid"
+	timeout 5 tail --pid="$pid" -f /dev/null || {
+		kill -KILL "$pid"
+		echo 'waits on'
+		return
+	}
+	wait "$pid" || status=$?
+	((status == 143)) && echo ended
+}
+
+@test "what nothing reads in a config: explain warns, and what is missing names it" {
+	only_oci_mini "the words of its hints"
+	config '.proccess = .process | .mounts[0].optoins = ["ro"]'
+	ok explain "$BUNDLE/"
+	has "$ERR" 'oci-mini: warning: /proccess: is not in the specification, and ignored; there is process'
+	has "$ERR" 'oci-mini: warning: /mounts/0/optoins: is not in the specification, and ignored; there is options'
+	silent create --bundle "$BUNDLE" "$ID"
+	ok delete "$ID"
+	config 'del(.process)'
+	rt run --bundle "$BUNDLE" "$ID"
+	has "$ERR" $'\n  hint: '
+	has "$ERR" '/proccess: is not in the specification, and ignored; there is process'
+	printf '{"hostname": "a",\n%s' "$(tail -c +2 "$BUNDLE/config.json")" >"$T/c"
+	ok explain --config "$T/c" "$BUNDLE/"
+	has "$ERR" 'warning: /hostname: is there more than once: the last one, in line '
+}
