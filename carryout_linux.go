@@ -40,7 +40,13 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 			return err
 		}
 	}
-	return b.serve(p, undo)
+	next := p.Clone + 1
+	for ; p.Steps[next].Beside; next++ { // while init begins
+		if err := b.do(&p.Steps[next], undo); err != nil {
+			return err
+		}
+	}
+	return b.serve(p, undo, next)
 }
 
 // assemble translates the steps after the clone: those of init to instructions,
@@ -63,9 +69,8 @@ func assemble(p *plan.Plan) (*program.Program, error) {
 	return a.Finish()
 }
 
-// serve does the runtime's steps while init waits for each at its sync point.
-func (b *birth) serve(p *plan.Plan, undo *undoStack) error {
-	next := p.Clone + 1
+// serve does the runtime's steps from next on while init waits for each at its sync point.
+func (b *birth) serve(p *plan.Plan, undo *undoStack, next int) error {
 	passed := func(end int) { // by init, up to a step
 		for ; next < end; next++ {
 			logDone(&p.Steps[next])

@@ -172,7 +172,31 @@ func (b *birth) makeCgroup() []plan.Step {
 	for _, w := range c.before {
 		steps = append(steps, b.cgroupWrite(w))
 	}
-	return append(append(steps, b.deviceSteps()...), b.delegateCgroup(true)...)
+	if !b.filtersBeside() {
+		steps = append(steps, b.deviceSteps()...)
+	}
+	return append(steps, b.delegateCgroup(true)...)
+}
+
+// filtersBeside says whether the device filter is set while init works: it counts for every
+// access from then on, of whichever process, and init waits for the runtime before anything of the
+// container runs. It is a program, and the kernel takes 0.3 ms to verify it.
+func (b *birth) filtersBeside() bool {
+	c := b.cgroups
+	return c != nil && c.scope == nil && c.deviceFilter != nil && b.restored == nil
+}
+
+// filterBeside is the step of the device filter directly behind the clone.
+func (b *birth) filterBeside() []plan.Step {
+	if !b.filtersBeside() {
+		return nil
+	}
+	steps := b.deviceSteps()
+	for i := range steps {
+		steps[i].Beside = true
+		steps[i].Words += ", while init works"
+	}
+	return steps
 }
 
 // deviceSteps brings the device filter into force, if there is one.

@@ -169,7 +169,7 @@ type made struct {
 func (r *request) create() (_ *made, err error) {
 	// Before anything is open: a container must not get a handle on the
 	// host's binary that it could write to.
-	view, err := seal.Ensure(seal.Container{})
+	view, err := seal.Prepare(seal.Container{})
 	if err != nil {
 		return nil, err
 	}
@@ -208,6 +208,9 @@ func (r *request) create() (_ *made, err error) {
 
 	if b.view = view; view != nil {
 		b.opened = append(b.opened, view.Fd())
+		if r.restore != nil || !b.unseen() {
+			view.Dissolve()
+		}
 	}
 	b.warn(r.detach)
 	if r.restore != nil {

@@ -171,6 +171,8 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.openConsoleSocket()...)
 	p.Add(b.findBareProc()...)
 	p.AddClone(b.clone())
+	p.Add(b.filterBeside()...)
+	p.Add(b.dissolveView()...)
 
 	// The first process builds its surroundings.
 	p.Add(b.swapBinary()...)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/plan"
@@ -60,6 +61,38 @@ func (b *birth) swapBinary() []plan.Step {
 			if b.view != nil {
 				b.view.Assemble(a)
 			}
+			a.Publish(valueSwapped, program.Const(1))
+		},
+	}}
+}
+
+// valueSwapped is the slot in which init publishes that it has swapped its binary.
+const valueSwapped = valueRoot + 2
+
+// unseen says that nobody but the runtime can look into init before it answers init's first
+// sync point: init is in no namespace in which somebody is already, and nothing of the
+// container runs before that answer.
+func (b *birth) unseen() bool {
+	return !b.joins && b.ns.isNew(unix.CLONE_NEWPID) && !slices.ContainsFunc(b.ns.list, func(ns specs.LinuxNamespace) bool { return ns.Path != "" })
+}
+
+// dissolveView dissolves the mount through which init has swapped its binary, while init
+// goes on. Done before the clone, or by whichever of the two is at it last, it would be a grace
+// period of RCU to wait for.
+func (b *birth) dissolveView() []plan.Step {
+	if !b.unseen() { // it is dissolved already
+		return nil
+	}
+	return []plan.Step{{
+		By: plan.Runtime, Beside: true, Words: "dissolve the mount of the runtime's own binary, while init works",
+		Reason: "before the first answer to init: until then nobody else can see it",
+		Shell:  b.remark("no binary of a runtime is in here"),
+		Do: func() (func() error, error) {
+			if b.view.Undissolved() {
+				b.child.Await(valueSwapped)
+				b.view.Dissolve()
+			}
+			return nil, nil
 		},
 	}}
 }

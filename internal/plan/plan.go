@@ -46,7 +46,9 @@ type Step struct {
 	// that [Plan.Script] writes. It is filled only to be explained.
 	Shell []string `json:"shell,omitempty"`
 
-	// Beside says that init goes on meanwhile, and not to a sync point first.
+	// Beside says of a step of the runtime that init goes on meanwhile, and not to a sync
+	// point first. Directly behind the clone such steps are done before the runtime waits for
+	// init; elsewhere, where init tells it to.
 	Beside bool `json:"-"`
 	// Do executes a step of the runtime and returns how to undo what outlives
 	// the process, or nil where nothing does.

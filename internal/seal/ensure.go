@@ -27,7 +27,15 @@ var ErrInReach = errors.New("the runtime binary is still writable after it was s
 // It must be called before anything reads the environment for others, opens
 // descriptors, or starts threads that matter. An error means that no container
 // must be started from this process.
-func Ensure(c Container) (*View, error) { return ensure(c, OpenView) }
+func Ensure(c Container) (*View, error) {
+	v, err := Prepare(c)
+	v.Dissolve()
+	return v, err
+}
+
+// Prepare is [Ensure] for a caller that calls [View.Dissolve] by itself: at the latest before
+// anything but the runtime itself can look into the child that uses the view.
+func Prepare(c Container) (*View, error) { return ensure(c, OpenView) }
 
 func ensure(c Container, openView func() (*View, error)) (*View, error) {
 	again := TakeGuard()

@@ -22,7 +22,13 @@ type way struct {
 // processes that never need them.
 func ways() []way {
 	return []way{
-		{"mount", func() (int, error) { return openMount(unix.O_PATH) }},
+		{"mount", func() (int, error) {
+			fd, tree, err := openMount(unix.O_PATH)
+			if err == nil {
+				unix.Close(tree)
+			}
+			return fd, err
+		}},
 		{"memfd", openMemfd},
 	}
 }
@@ -78,31 +84,41 @@ func (j joined) Error() string {
 func (j joined) Unwrap() []error { return j }
 
 // openMount opens the binary, with O_PATH or O_RDONLY, through a read-only clone
-// of the mount that it lies on, which is attached nowhere, and closes the
-// clone's own descriptor, which dissolves it. The process to come and whoever opens its
+// of the mount that it lies on, which is attached nowhere. Once the clone's own descriptor,
+// tree, is closed everywhere, the clone is dissolved. The process to come and whoever opens its
 // /proc/PID/exe go on holding the mount, but it belongs to no namespace any
 // more, and the kernel refuses to change, clone, move or bind such a mount
-// (is_mounted and check_mnt in fs/namespace.c).
+// (is_mounted and check_mnt in fs/namespace.c). Whoever closes it last waits for a grace
+// period of RCU.
 //
 // The root of the clone is the directory and not the binary itself: with the
 // root of a mount in hand, CAP_SYS_ADMIN is enough for fspick(2), and so for
 // reconfiguring the host's file system below it.
-func openMount(how int) (int, error) {
+func openMount(how int) (fd, tree int, err error) {
 	path, err := os.Readlink(self)
 	if err != nil {
-		return -1, err
+		return -1, -1, err
 	}
 	dir, name := filepath.Split(path)
-	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	tree, err = unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
-		return -1, &os.PathError{Op: "open_tree", Path: dir, Err: err}
+		return -1, -1, &os.PathError{Op: "open_tree", Path: dir, Err: err}
 	}
-	defer unix.Close(tree)
+	if fd, err = openIn(tree, dir, name, how); err != nil {
+		unix.Close(tree)
+		return -1, -1, err
+	}
+	return fd, tree, nil
+}
+
+// openIn makes the clone of the binary's directory read-only and opens the binary in it.
+func openIn(tree int, dir, name string, how int) (int, error) {
 	// No nosuid: it could do nothing here but stop a SELinux transition.
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NODEV}
 	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
 		return -1, &os.PathError{Op: "mount_setattr", Path: dir, Err: err}
 	}
+	path := dir + name
 	fd, err := unix.Openat(tree, name, how|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &os.PathError{Op: "openat", Path: path, Err: err}

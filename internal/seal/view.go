@@ -19,6 +19,7 @@ import (
 // executing it again ([View.Assemble]).
 type View struct {
 	fd       int
+	tree     int // of the mount, until it is dissolved; then -1
 	segments []segment
 	layout   []byte // struct prctl_mm_map
 }
@@ -52,16 +53,28 @@ func OpenView() (*View, error) {
 	if err := mapSize(&size); err != nil || size != sizeofMap {
 		return nil, errNoSwap
 	}
-	fd, err := openMount(unix.O_RDONLY)
+	fd, tree, err := openMount(unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	v := &View{fd: fd}
+	v := &View{fd: fd, tree: tree}
 	if err := v.read(); err != nil {
+		unix.Close(tree)
 		unix.Close(fd)
 		return nil, err
 	}
 	return v, nil
+}
+
+// Dissolve dissolves the mount: until then it is in a namespace of its own, and who
+// reaches it and has CAP_SYS_ADMIN can make it writable. It takes a grace period of RCU,
+// half a millisecond, unless a child has not closed its copy yet, which then waits instead; see
+// [View.Assemble].
+func (v *View) Dissolve() {
+	if v.Undissolved() {
+		_ = unix.Close(v.tree)
+		v.tree = -1
+	}
 }
 
 // Fd is the view's descriptor, for the caller to close once its children are made.
@@ -146,6 +159,9 @@ func (v *View) readLayout() error {
 	return nil
 }
 
+// Undissolved says whether there is anything for [View.Dissolve] to do.
+func (v *View) Undissolved() bool { return v != nil && v.tree >= 0 }
+
 // Assemble makes the child execute the view's file. Every mapping of the binary
 // is replaced by the same part of the same file, seen through the read-only
 // mount: not a byte of the code changes, but the process holds on to another
@@ -154,7 +170,13 @@ func (v *View) readLayout() error {
 //
 // What was written to the data segment is dropped: it belongs to the Go runtime,
 // which the child does not have.
+//
+// The first instruction closes the child's copy of the mount's descriptor, unless the mount is
+// dissolved already. It is dissolved when both the child and [View.Dissolve] are past that.
 func (v *View) Assemble(a *program.Assembler) {
+	if v.tree >= 0 {
+		a.Call(program.Discard, unix.SYS_CLOSE, program.Const(v.tree)).Note("the mount of the runtime's binary")
+	}
 	for _, s := range v.segments {
 		flags, fd, offset := unix.MAP_FIXED|unix.MAP_PRIVATE, v.fd, s.offset
 		if s.writable {

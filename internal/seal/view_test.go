@@ -24,6 +24,7 @@ func TestView(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer unix.Close(v.Fd())
+				v.Dissolve()
 				v.Assemble(a)
 			}
 			a.Sync(1)
@@ -77,6 +78,96 @@ func TestView(t *testing.T) {
 	}
 }
 
+// TestDissolve: the mount can be made writable, by who reaches it, for as long as either the
+// child or the caller has its descriptor, and never after both have given it up.
+func TestDissolve(t *testing.T) {
+	needRoot(t)
+	const swapped = 3
+	v, err := OpenView()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(v.Fd())
+	a := program.NewAssembler()
+	a.Sync(1)
+	v.Assemble(a)
+	a.Publish(swapped, program.Const(1))
+	a.Sync(2)
+	a.Exit(0)
+	p, err := a.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Launch(program.Options{CgroupFd: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		c.Kill()
+		c.Reap()
+		c.Release()
+	}()
+	exe := fmt.Sprintf("/proc/%d/exe", c.Pid)
+	next := func(token byte) {
+		t.Helper()
+		if e, err := c.Next(); err != nil || e.Token != token {
+			t.Fatalf("event %+v, %v; want token %d", e, err, token)
+		}
+	}
+	next(1)
+	readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if unix.MountSetattr(v.tree, "", unix.AT_EMPTY_PATH, &clearReadOnly) != nil || unix.MountSetattr(v.tree, "", unix.AT_EMPTY_PATH, &readOnly) != nil {
+		t.Error("the mount cannot be changed even before it is dissolved: this test shows nothing")
+	}
+	if holders(t, v, c.Pid) != 1 {
+		t.Error("the child has not one descriptor of the mount to give up")
+	}
+	if err := c.Continue(); err != nil {
+		t.Fatal(err)
+	}
+	c.Await(swapped)
+	if c.Value(swapped) != 1 {
+		t.Error("the child has not got to its second sync point")
+	}
+	if n := holders(t, v, c.Pid); n != 0 {
+		t.Errorf("the child still has %d descriptors of the mount", n)
+	}
+	v.Dissolve()
+	next(2)
+	handle, err := unix.Open(exe, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(handle)
+	for _, a := range attacks {
+		if err := a.try(handle, fmt.Sprintf("/proc/self/fd/%d", handle), t.TempDir()); err == nil {
+			t.Errorf("%s succeeded", a.name)
+		}
+	}
+	v.Dissolve() // does nothing
+}
+
+// holders counts the descriptors of a process that are the mount's directory.
+func holders(t *testing.T, v *View, pid int) (n int) {
+	t.Helper()
+	var want unix.Stat_t
+	if err := unix.Fstat(v.tree, &want); err != nil {
+		t.Fatal(err)
+	}
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		var st unix.Stat_t
+		if unix.Stat(dir+e.Name(), &st) == nil && st.Dev == want.Dev && st.Ino == want.Ino {
+			n++
+		}
+	}
+	return n
+}
+
 // TestViewExecutesScript has the swapped child execute /proc/self/exe, as a
 // container's "#!/proc/self/exe" would: it is the read-only file.
 func TestViewExecutesScript(t *testing.T) {
@@ -90,6 +181,7 @@ func TestViewExecutesScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(v.Fd())
+	v.Dissolve()
 	a := program.NewAssembler()
 	v.Assemble(a)
 	r, w, err := os.Pipe()

@@ -46,21 +46,18 @@ set -- /sys/fs/cgroup/user.slice/web "$@"
 { echo +memory >/sys/fs/cgroup/user.slice/cgroup.subtree_control; } 2>/dev/null || :
 { echo +pids >/sys/fs/cgroup/user.slice/cgroup.subtree_control; } 2>/dev/null || :
 
-# 2. set the device filter of 11 rules (/linux/resources/devices)
-# on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
-
-# 3. open the root file system /bundle/rootfs (/root/path)
+# 2. open the root file system /bundle/rootfs (/root/path)
 root=/bundle/rootfs
 export root
 test -d "$root"
 
-# 4. open the host's /dev/null (/linux/maskedPaths)
+# 3. open the host's /dev/null (/linux/maskedPaths)
 test -c /dev/null
 
-# 5. make a socket for the pty's master (/process/terminal)
+# 4. make a socket for the pty's master (/process/terminal)
 # there is none
 
-# 6. clone the first process; new namespaces: pid, network, ipc, uts, mount, born in its cgroup (/linux/namespaces)
+# 5. clone the first process; new namespaces: pid, network, ipc, uts, mount, born in its cgroup (/linux/namespaces)
 (
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
@@ -89,62 +86,68 @@ fetch_tools() {
 	done
 }
 
-# 7. put the runtime's own binary out of the container's reach
+# 6. set the device filter of 11 rules, while init works (/linux/resources/devices)
+# on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
+
+# 7. dissolve the mount of the runtime's own binary, while init works
 # no binary of a runtime is in here
 
-# 8. forget the environment and the arguments of the runtime
+# 8. put the runtime's own binary out of the container's reach
+# no binary of a runtime is in here
+
+# 9. forget the environment and the arguments of the runtime
 # a shell is what it was started as
 
-# 9. forbid being traced
+# 10. forbid being traced
 # a shell cannot (prctl PR_SET_DUMPABLE)
 
-# 10. unshare the cgroup namespace (/linux/namespaces)
+# 11. unshare the cgroup namespace (/linux/namespaces)
 # unshare did it, in the cgroup
 
-# 11. start a new session
+# 12. start a new session
 # not here: the caller's terminal stays, and Ctrl-C with it
 
-# 12. join a new session keyring
+# 13. join a new session keyring
 # no command of a base system does it (keyctl session)
 
-# 13. cut the propagation of mounts to the host
+# 14. cut the propagation of mounts to the host
 mount --make-rslave /
 
-# 14. set the umask to 0 while the container is built
+# 15. set the umask to 0 while the container is built
 # the modes are given with the commands
 
-# 15. attach the root file system (/root/path)
+# 16. attach the root file system (/root/path)
 mount --rbind "$root" "$root"
 
-# 16. mount proc on /proc (/mounts/0)
+# 17. mount proc on /proc (/mounts/0)
 mkdir -p "$root"/proc
 mount -t proc proc "$root"/proc
 
-# 17. mount tmpfs on /dev (/mounts/1)
+# 18. mount tmpfs on /dev (/mounts/1)
 mkdir -p "$root"/dev
 mount -t tmpfs -o nosuid,strictatime,mode=755,size=65536k tmpfs "$root"/dev
 
-# 18. mount devpts on /dev/pts (/mounts/2)
+# 19. mount devpts on /dev/pts (/mounts/2)
 mkdir -p "$root"/dev/pts
 mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$root"/dev/pts
 
-# 19. mount tmpfs on /dev/shm (/mounts/3)
+# 20. mount tmpfs on /dev/shm (/mounts/3)
 mkdir -p "$root"/dev/shm
 mount -t tmpfs -o nosuid,noexec,nodev,mode=1777,size=65536k shm "$root"/dev/shm
 
-# 20. mount mqueue on /dev/mqueue (/mounts/4)
+# 21. mount mqueue on /dev/mqueue (/mounts/4)
 mkdir -p "$root"/dev/mqueue
 mount -t mqueue -o nosuid,noexec,nodev mqueue "$root"/dev/mqueue
 
-# 21. mount sysfs on /sys (/mounts/5)
+# 22. mount sysfs on /sys (/mounts/5)
 mkdir -p "$root"/sys
 mount -t sysfs -o nosuid,noexec,nodev,ro sysfs "$root"/sys
 
-# 22. mount cgroup on /sys/fs/cgroup (/mounts/6)
+# 23. mount cgroup on /sys/fs/cgroup (/mounts/6)
 mkdir -p "$root"/sys/fs/cgroup
 mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup
 
-# 23. make the default devices null, zero, full, random, urandom and tty in /dev
+# 24. make the default devices null, zero, full, random, urandom and tty in /dev
 mkdir -p "$root"/dev
 [ -e "$root"/dev/null ] || mknod -m 666 "$root"/dev/null c 1 3
 [ -e "$root"/dev/zero ] || mknod -m 666 "$root"/dev/zero c 1 5
@@ -153,7 +156,7 @@ mkdir -p "$root"/dev
 [ -e "$root"/dev/urandom ] || mknod -m 666 "$root"/dev/urandom c 1 9
 [ -e "$root"/dev/tty ] || mknod -m 666 "$root"/dev/tty c 5 0
 
-# 24. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
+# 25. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
 [ -e "$root"/dev/fd ] || [ -L "$root"/dev/fd ] || ln -s /proc/self/fd "$root"/dev/fd
 [ -e "$root"/dev/stdin ] || [ -L "$root"/dev/stdin ] || ln -s /proc/self/fd/0 "$root"/dev/stdin
 [ -e "$root"/dev/stdout ] || [ -L "$root"/dev/stdout ] || ln -s /proc/self/fd/1 "$root"/dev/stdout
@@ -161,16 +164,16 @@ mkdir -p "$root"/dev
 [ -e "$root"/dev/core ] || [ -L "$root"/dev/core ] || ln -s /proc/kcore "$root"/dev/core
 ln -sf pts/ptmx "$root"/dev/ptmx
 
-# 25. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
+# 26. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
 # a shell cannot: the caller's terminal is used
 
-# 26. take the pty's master (/process/terminal)
+# 27. take the pty's master (/process/terminal)
 # there is none
 
-# 27. make the pty the controlling terminal and the standard streams (/process/terminal)
+# 28. make the pty the controlling terminal and the standard streams (/process/terminal)
 # the caller's streams are kept
 
-# 28. pivot to the root file system and detach the host's (/root/path)
+# 29. pivot to the root file system and detach the host's (/root/path)
 mkdir -p "$root"/.old_root
 mount -t tmpfs -o mode=755 tools "$root"/.old_root
 cd "$root"/.old_root
@@ -181,162 +184,162 @@ host umount -n -l /.old_root
 host umount -n -l /.old_root
 host rmdir /.old_root
 
-# 29. set the hostname to oci-mini (/hostname)
+# 30. set the hostname to oci-mini (/hostname)
 host hostname oci-mini
 
-# 30. bring the loopback interface up (/linux/namespaces)
+# 31. bring the loopback interface up (/linux/namespaces)
 host ip link set lo up
 
-# 31. make /proc/bus read-only (/linux/readonlyPaths/0)
+# 32. make /proc/bus read-only (/linux/readonlyPaths/0)
 if [ -e /proc/bus ]; then
 	host mount -n --rbind /proc/bus /proc/bus
 	host mount -n -o remount,bind,ro /proc/bus
 fi
 
-# 32. make /proc/fs read-only (/linux/readonlyPaths/1)
+# 33. make /proc/fs read-only (/linux/readonlyPaths/1)
 if [ -e /proc/fs ]; then
 	host mount -n --rbind /proc/fs /proc/fs
 	host mount -n -o remount,bind,ro /proc/fs
 fi
 
-# 33. make /proc/irq read-only (/linux/readonlyPaths/2)
+# 34. make /proc/irq read-only (/linux/readonlyPaths/2)
 if [ -e /proc/irq ]; then
 	host mount -n --rbind /proc/irq /proc/irq
 	host mount -n -o remount,bind,ro /proc/irq
 fi
 
-# 34. make /proc/sys read-only (/linux/readonlyPaths/3)
+# 35. make /proc/sys read-only (/linux/readonlyPaths/3)
 if [ -e /proc/sys ]; then
 	host mount -n --rbind /proc/sys /proc/sys
 	host mount -n -o remount,bind,ro /proc/sys
 fi
 
-# 35. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
+# 36. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
 if [ -e /proc/sysrq-trigger ]; then
 	host mount -n --rbind /proc/sysrq-trigger /proc/sysrq-trigger
 	host mount -n -o remount,bind,ro /proc/sysrq-trigger
 fi
 
-# 36. make an empty read-only tmpfs (/linux/maskedPaths)
+# 37. make an empty read-only tmpfs (/linux/maskedPaths)
 # each gets its own below
 
-# 37. mask /proc/acpi (/linux/maskedPaths/0)
+# 38. mask /proc/acpi (/linux/maskedPaths/0)
 if [ -d /proc/acpi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/acpi
 elif [ -e /proc/acpi ]; then
 	host mount -n --bind /dev/null /proc/acpi
 fi
 
-# 38. mask /proc/asound (/linux/maskedPaths/1)
+# 39. mask /proc/asound (/linux/maskedPaths/1)
 if [ -d /proc/asound ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/asound
 elif [ -e /proc/asound ]; then
 	host mount -n --bind /dev/null /proc/asound
 fi
 
-# 39. mask /proc/kcore (/linux/maskedPaths/2)
+# 40. mask /proc/kcore (/linux/maskedPaths/2)
 if [ -d /proc/kcore ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/kcore
 elif [ -e /proc/kcore ]; then
 	host mount -n --bind /dev/null /proc/kcore
 fi
 
-# 40. mask /proc/keys (/linux/maskedPaths/3)
+# 41. mask /proc/keys (/linux/maskedPaths/3)
 if [ -d /proc/keys ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/keys
 elif [ -e /proc/keys ]; then
 	host mount -n --bind /dev/null /proc/keys
 fi
 
-# 41. mask /proc/latency_stats (/linux/maskedPaths/4)
+# 42. mask /proc/latency_stats (/linux/maskedPaths/4)
 if [ -d /proc/latency_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/latency_stats
 elif [ -e /proc/latency_stats ]; then
 	host mount -n --bind /dev/null /proc/latency_stats
 fi
 
-# 42. mask /proc/timer_list (/linux/maskedPaths/5)
+# 43. mask /proc/timer_list (/linux/maskedPaths/5)
 if [ -d /proc/timer_list ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_list
 elif [ -e /proc/timer_list ]; then
 	host mount -n --bind /dev/null /proc/timer_list
 fi
 
-# 43. mask /proc/timer_stats (/linux/maskedPaths/6)
+# 44. mask /proc/timer_stats (/linux/maskedPaths/6)
 if [ -d /proc/timer_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_stats
 elif [ -e /proc/timer_stats ]; then
 	host mount -n --bind /dev/null /proc/timer_stats
 fi
 
-# 44. mask /proc/sched_debug (/linux/maskedPaths/7)
+# 45. mask /proc/sched_debug (/linux/maskedPaths/7)
 if [ -d /proc/sched_debug ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/sched_debug
 elif [ -e /proc/sched_debug ]; then
 	host mount -n --bind /dev/null /proc/sched_debug
 fi
 
-# 45. mask /sys/firmware (/linux/maskedPaths/8)
+# 46. mask /sys/firmware (/linux/maskedPaths/8)
 if [ -d /sys/firmware ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /sys/firmware
 elif [ -e /sys/firmware ]; then
 	host mount -n --bind /dev/null /sys/firmware
 fi
 
-# 46. mask /proc/scsi (/linux/maskedPaths/9)
+# 47. mask /proc/scsi (/linux/maskedPaths/9)
 if [ -d /proc/scsi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/scsi
 elif [ -e /proc/scsi ]; then
 	host mount -n --bind /dev/null /proc/scsi
 fi
 
-# 47. make the root file system read-only (/root/readonly)
+# 48. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 48. use all CPUs of the cgroup
+# 49. use all CPUs of the cgroup
 # the caller's affinity stays (taskset)
 
-# 49. close all descriptors of the runtime, from 3 up
+# 50. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 50. change to the directory / (/process/cwd)
+# 51. change to the directory / (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 51. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 52. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 52. become user 0, group 0, with 0 additional groups (/process/user)
+# 53. become user 0, group 0, with 0 additional groups (/process/user)
 set -- "$@" --reuid=0 --regid=0 --clear-groups
 
-# 53. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 54. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all --ambient-caps=-all
 
-# 54. forbid gaining privileges by execve (/process/noNewPrivileges)
+# 55. forbid gaining privileges by execve (/process/noNewPrivileges)
 set -- "$@" --no-new-privs
 
-# 55. check that the working directory is inside the container (/process/cwd)
+# 56. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 56. find the program sh (/process/args/0)
+# 57. find the program sh (/process/args/0)
 # env does it at the end
 
-# 57. set the umask to 0022
+# 58. set the umask to 0022
 umask 0022
 
-# 58. close all descriptors from 3 up on execve
+# 59. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 59. reset signal dispositions and unblock all signals
+# 60. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 60. record the container as running
+# 61. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 61. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
+# 62. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
 host prlimit --pid $$ --nofile=1024:1024
 
-# 62. execute sh (/process/args)
+# 63. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/' PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=xterm HOME=/root sh
 CONTAINER

@@ -46,24 +46,21 @@ set -- /sys/fs/cgroup/user.slice/web "$@"
 { echo +memory >/sys/fs/cgroup/user.slice/cgroup.subtree_control; } 2>/dev/null || :
 { echo +pids >/sys/fs/cgroup/user.slice/cgroup.subtree_control; } 2>/dev/null || :
 
-# 2. set the device filter of 11 rules (/linux/resources/devices)
-# on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
-
-# 3. open the mount namespace /proc/1234/ns/mnt (/linux/namespaces/4/path)
+# 2. open the mount namespace /proc/1234/ns/mnt (/linux/namespaces/4/path)
 test -e /proc/1234/ns/mnt
 
-# 4. open the root file system /bundle/rootfs (/root/path)
+# 3. open the root file system /bundle/rootfs (/root/path)
 root=/bundle/rootfs
 export root
 test -d "$root"
 
-# 5. open the host's /dev/null (/linux/maskedPaths)
+# 4. open the host's /dev/null (/linux/maskedPaths)
 test -c /dev/null
 
-# 6. make a socket for the pty's master (/process/terminal)
+# 5. make a socket for the pty's master (/process/terminal)
 # there is none
 
-# 7. clone the first process; new namespaces: pid, network, ipc, uts, mount (to build in), born in its cgroup (/linux/namespaces)
+# 6. clone the first process; new namespaces: pid, network, ipc, uts, mount (to build in), born in its cgroup (/linux/namespaces)
 (
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
@@ -91,6 +88,9 @@ fetch_tools() {
 		done
 	done
 }
+
+# 7. set the device filter of 11 rules, while init works (/linux/resources/devices)
+# on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
 
 # 8. put the runtime's own binary out of the container's reach
 # no binary of a runtime is in here

@@ -46,33 +46,30 @@ set -- /sys/fs/cgroup/user.slice/web "$@"
 { echo +memory >/sys/fs/cgroup/user.slice/cgroup.subtree_control; } 2>/dev/null || :
 { echo +pids >/sys/fs/cgroup/user.slice/cgroup.subtree_control; } 2>/dev/null || :
 
-# 2. set the device filter of 11 rules (/linux/resources/devices)
-# on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
-
-# 3. open the pid namespace /proc/1234/ns/pid (/linux/namespaces/1/path)
+# 2. open the pid namespace /proc/1234/ns/pid (/linux/namespaces/1/path)
 test -e /proc/1234/ns/pid
 
-# 4. open the network namespace /run/netns/web (/linux/namespaces/2/path)
+# 3. open the network namespace /run/netns/web (/linux/namespaces/2/path)
 test -e /run/netns/web
 
-# 5. open the ipc namespace /proc/1234/ns/ipc (/linux/namespaces/3/path)
+# 4. open the ipc namespace /proc/1234/ns/ipc (/linux/namespaces/3/path)
 test -e /proc/1234/ns/ipc
 
-# 6. open the uts namespace /proc/1234/ns/uts (/linux/namespaces/4/path)
+# 5. open the uts namespace /proc/1234/ns/uts (/linux/namespaces/4/path)
 test -e /proc/1234/ns/uts
 
-# 7. open the root file system /bundle/rootfs (/root/path)
+# 6. open the root file system /bundle/rootfs (/root/path)
 root=/bundle/rootfs
 export root
 test -d "$root"
 
-# 8. open the host's /dev/null (/linux/maskedPaths)
+# 7. open the host's /dev/null (/linux/maskedPaths)
 test -c /dev/null
 
-# 9. make a socket for the pty's master (/process/terminal)
+# 8. make a socket for the pty's master (/process/terminal)
 # there is none
 
-# 10. clone the first process; new namespaces: mount, born in its cgroup (/linux/namespaces)
+# 9. clone the first process; new namespaces: mount, born in its cgroup (/linux/namespaces)
 (
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
@@ -100,6 +97,9 @@ fetch_tools() {
 		done
 	done
 }
+
+# 10. set the device filter of 11 rules, while init works (/linux/resources/devices)
+# on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
 
 # 11. put the runtime's own binary out of the container's reach
 # no binary of a runtime is in here

@@ -64,78 +64,81 @@ fetch_tools() {
 	done
 }
 
-# 7. put the runtime's own binary out of the container's reach
+# 7. dissolve the mount of the runtime's own binary, while init works
 # no binary of a runtime is in here
 
-# 8. forget the environment and the arguments of the runtime
+# 8. put the runtime's own binary out of the container's reach
+# no binary of a runtime is in here
+
+# 9. forget the environment and the arguments of the runtime
 # a shell is what it was started as
 
-# 9. allow the runtime's user to write the maps
+# 10. allow the runtime's user to write the maps
 # the shell's own processes are
 
-# 10. write uid_map (/linux/uidMappings)
+# 11. write uid_map (/linux/uidMappings)
 # unshare did it
 
-# 11. give up setgroups in the user namespace (/linux/gidMappings)
+# 12. give up setgroups in the user namespace (/linux/gidMappings)
 # done with the map
 
-# 12. write gid_map (/linux/gidMappings)
+# 13. write gid_map (/linux/gidMappings)
 # unshare did it
 
-# 13. clone the mounts at /bundle/rootfs (/root/path)
+# 14. clone the mounts at /bundle/rootfs (/root/path)
 # mount --bind does it, below
 
-# 14. clone the mounts at /sys (/mounts/5/source)
+# 15. clone the mounts at /sys (/mounts/5/source)
 # mount --bind does it, below
 
-# 15. clone the mounts at /dev/null (/linux/maskedPaths)
+# 16. clone the mounts at /dev/null (/linux/maskedPaths)
 # mount --bind does it, below
 
-# 16. clone the mounts of the host's devices (/linux/devices)
+# 17. clone the mounts of the host's devices (/linux/devices)
 # mount --bind does it, below
 
-# 17. become root of the user namespace (/linux/namespaces)
+# 18. become root of the user namespace (/linux/namespaces)
 # unshare did it
 
-# 18. unshare the cgroup namespace (/linux/namespaces)
+# 19. unshare the cgroup namespace (/linux/namespaces)
 # unshare did it, in the cgroup
 
-# 19. start a new session
+# 20. start a new session
 # not here: the caller's terminal stays, and Ctrl-C with it
 
-# 20. join a new session keyring
+# 21. join a new session keyring
 # no command of a base system does it (keyctl session)
 
-# 21. cut the propagation of mounts to the host
+# 22. cut the propagation of mounts to the host
 mount --make-rslave /
 
-# 22. set the umask to 0 while the container is built
+# 23. set the umask to 0 while the container is built
 # the modes are given with the commands
 
-# 23. attach the root file system (/root/path)
+# 24. attach the root file system (/root/path)
 mount --rbind "$root" "$root"
 
-# 24. mount proc on /proc (/mounts/0)
+# 25. mount proc on /proc (/mounts/0)
 mkdir -p "$root"/proc
 mount -t proc proc "$root"/proc
 
-# 25. mount tmpfs on /dev (/mounts/1)
+# 26. mount tmpfs on /dev (/mounts/1)
 mkdir -p "$root"/dev
 mount -t tmpfs -o nosuid,strictatime,mode=755,size=65536k tmpfs "$root"/dev
 
-# 26. mount devpts on /dev/pts (/mounts/2)
+# 27. mount devpts on /dev/pts (/mounts/2)
 mkdir -p "$root"/dev/pts
 mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=0620 devpts "$root"/dev/pts
 
-# 27. mount tmpfs on /dev/shm (/mounts/3)
+# 28. mount tmpfs on /dev/shm (/mounts/3)
 mkdir -p "$root"/dev/shm
 mount -t tmpfs -o nosuid,noexec,nodev,mode=1777,size=65536k shm "$root"/dev/shm
 
-# 28. mount mqueue on /dev/mqueue (/mounts/4)
+# 29. mount mqueue on /dev/mqueue (/mounts/4)
 mkdir -p "$root"/dev/mqueue
 mount -t mqueue -o nosuid,noexec,nodev mqueue "$root"/dev/mqueue
 
-# 29. bind /sys on /sys (/mounts/5)
+# 30. bind /sys on /sys (/mounts/5)
 if [ -d /sys ]; then mkdir -p "$root"/sys; else mkdir -p "$root"; [ -e "$root"/sys ] || : >"$root"/sys; fi
 mount --rbind /sys "$root"/sys
 mount --make-rslave "$root"/sys
@@ -144,47 +147,47 @@ awk -v at="$root"/sys '$5 == at || index($5, at "/") == 1 { print $5 }' /proc/se
 	mount -o remount,bind,ro "$(printf %b "$mounted")"
 done
 
-# 30. mount cgroup on /sys/fs/cgroup (/mounts/6)
+# 31. mount cgroup on /sys/fs/cgroup (/mounts/6)
 mkdir -p "$root"/sys/fs/cgroup
 mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup
 
-# 31. bind the host's /dev/null
+# 32. bind the host's /dev/null
 mkdir -p "$root"/dev
 [ -e "$root"/dev/null ] || : >"$root"/dev/null
 mount --bind /dev/null "$root"/dev/null
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/null
 
-# 32. bind the host's /dev/zero
+# 33. bind the host's /dev/zero
 mkdir -p "$root"/dev
 [ -e "$root"/dev/zero ] || : >"$root"/dev/zero
 mount --bind /dev/zero "$root"/dev/zero
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/zero
 
-# 33. bind the host's /dev/full
+# 34. bind the host's /dev/full
 mkdir -p "$root"/dev
 [ -e "$root"/dev/full ] || : >"$root"/dev/full
 mount --bind /dev/full "$root"/dev/full
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/full
 
-# 34. bind the host's /dev/random
+# 35. bind the host's /dev/random
 mkdir -p "$root"/dev
 [ -e "$root"/dev/random ] || : >"$root"/dev/random
 mount --bind /dev/random "$root"/dev/random
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/random
 
-# 35. bind the host's /dev/urandom
+# 36. bind the host's /dev/urandom
 mkdir -p "$root"/dev
 [ -e "$root"/dev/urandom ] || : >"$root"/dev/urandom
 mount --bind /dev/urandom "$root"/dev/urandom
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/urandom
 
-# 36. bind the host's /dev/tty
+# 37. bind the host's /dev/tty
 mkdir -p "$root"/dev
 [ -e "$root"/dev/tty ] || : >"$root"/dev/tty
 mount --bind /dev/tty "$root"/dev/tty
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/tty
 
-# 37. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
+# 38. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
 [ -e "$root"/dev/fd ] || [ -L "$root"/dev/fd ] || ln -s /proc/self/fd "$root"/dev/fd
 [ -e "$root"/dev/stdin ] || [ -L "$root"/dev/stdin ] || ln -s /proc/self/fd/0 "$root"/dev/stdin
 [ -e "$root"/dev/stdout ] || [ -L "$root"/dev/stdout ] || ln -s /proc/self/fd/1 "$root"/dev/stdout
@@ -192,16 +195,16 @@ mount -o remount,bind,ro,nosuid,noexec "$root"/dev/tty
 [ -e "$root"/dev/core ] || [ -L "$root"/dev/core ] || ln -s /proc/kcore "$root"/dev/core
 ln -sf pts/ptmx "$root"/dev/ptmx
 
-# 38. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
+# 39. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
 # a shell cannot: the caller's terminal is used
 
-# 39. take the pty's master (/process/terminal)
+# 40. take the pty's master (/process/terminal)
 # there is none
 
-# 40. make the pty the controlling terminal and the standard streams (/process/terminal)
+# 41. make the pty the controlling terminal and the standard streams (/process/terminal)
 # the caller's streams are kept
 
-# 41. pivot to the root file system and detach the host's (/root/path)
+# 42. pivot to the root file system and detach the host's (/root/path)
 mkdir -p "$root"/.old_root
 mount -t tmpfs -o mode=755 tools "$root"/.old_root
 cd "$root"/.old_root
@@ -212,156 +215,156 @@ host umount -n -l /.old_root
 host umount -n -l /.old_root
 host rmdir /.old_root
 
-# 42. set the hostname to oci-mini (/hostname)
+# 43. set the hostname to oci-mini (/hostname)
 host hostname oci-mini
 
-# 43. make /proc/bus read-only (/linux/readonlyPaths/0)
+# 44. make /proc/bus read-only (/linux/readonlyPaths/0)
 if [ -e /proc/bus ]; then
 	host mount -n --rbind /proc/bus /proc/bus
 	host mount -n -o remount,bind,ro /proc/bus
 fi
 
-# 44. make /proc/fs read-only (/linux/readonlyPaths/1)
+# 45. make /proc/fs read-only (/linux/readonlyPaths/1)
 if [ -e /proc/fs ]; then
 	host mount -n --rbind /proc/fs /proc/fs
 	host mount -n -o remount,bind,ro /proc/fs
 fi
 
-# 45. make /proc/irq read-only (/linux/readonlyPaths/2)
+# 46. make /proc/irq read-only (/linux/readonlyPaths/2)
 if [ -e /proc/irq ]; then
 	host mount -n --rbind /proc/irq /proc/irq
 	host mount -n -o remount,bind,ro /proc/irq
 fi
 
-# 46. make /proc/sys read-only (/linux/readonlyPaths/3)
+# 47. make /proc/sys read-only (/linux/readonlyPaths/3)
 if [ -e /proc/sys ]; then
 	host mount -n --rbind /proc/sys /proc/sys
 	host mount -n -o remount,bind,ro /proc/sys
 fi
 
-# 47. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
+# 48. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
 if [ -e /proc/sysrq-trigger ]; then
 	host mount -n --rbind /proc/sysrq-trigger /proc/sysrq-trigger
 	host mount -n -o remount,bind,ro /proc/sysrq-trigger
 fi
 
-# 48. make an empty read-only tmpfs (/linux/maskedPaths)
+# 49. make an empty read-only tmpfs (/linux/maskedPaths)
 # each gets its own below
 
-# 49. mask /proc/acpi (/linux/maskedPaths/0)
+# 50. mask /proc/acpi (/linux/maskedPaths/0)
 if [ -d /proc/acpi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/acpi
 elif [ -e /proc/acpi ]; then
 	host mount -n --bind /dev/null /proc/acpi
 fi
 
-# 50. mask /proc/asound (/linux/maskedPaths/1)
+# 51. mask /proc/asound (/linux/maskedPaths/1)
 if [ -d /proc/asound ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/asound
 elif [ -e /proc/asound ]; then
 	host mount -n --bind /dev/null /proc/asound
 fi
 
-# 51. mask /proc/kcore (/linux/maskedPaths/2)
+# 52. mask /proc/kcore (/linux/maskedPaths/2)
 if [ -d /proc/kcore ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/kcore
 elif [ -e /proc/kcore ]; then
 	host mount -n --bind /dev/null /proc/kcore
 fi
 
-# 52. mask /proc/keys (/linux/maskedPaths/3)
+# 53. mask /proc/keys (/linux/maskedPaths/3)
 if [ -d /proc/keys ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/keys
 elif [ -e /proc/keys ]; then
 	host mount -n --bind /dev/null /proc/keys
 fi
 
-# 53. mask /proc/latency_stats (/linux/maskedPaths/4)
+# 54. mask /proc/latency_stats (/linux/maskedPaths/4)
 if [ -d /proc/latency_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/latency_stats
 elif [ -e /proc/latency_stats ]; then
 	host mount -n --bind /dev/null /proc/latency_stats
 fi
 
-# 54. mask /proc/timer_list (/linux/maskedPaths/5)
+# 55. mask /proc/timer_list (/linux/maskedPaths/5)
 if [ -d /proc/timer_list ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_list
 elif [ -e /proc/timer_list ]; then
 	host mount -n --bind /dev/null /proc/timer_list
 fi
 
-# 55. mask /proc/timer_stats (/linux/maskedPaths/6)
+# 56. mask /proc/timer_stats (/linux/maskedPaths/6)
 if [ -d /proc/timer_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_stats
 elif [ -e /proc/timer_stats ]; then
 	host mount -n --bind /dev/null /proc/timer_stats
 fi
 
-# 56. mask /proc/sched_debug (/linux/maskedPaths/7)
+# 57. mask /proc/sched_debug (/linux/maskedPaths/7)
 if [ -d /proc/sched_debug ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/sched_debug
 elif [ -e /proc/sched_debug ]; then
 	host mount -n --bind /dev/null /proc/sched_debug
 fi
 
-# 57. mask /sys/firmware (/linux/maskedPaths/8)
+# 58. mask /sys/firmware (/linux/maskedPaths/8)
 if [ -d /sys/firmware ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /sys/firmware
 elif [ -e /sys/firmware ]; then
 	host mount -n --bind /dev/null /sys/firmware
 fi
 
-# 58. mask /proc/scsi (/linux/maskedPaths/9)
+# 59. mask /proc/scsi (/linux/maskedPaths/9)
 if [ -d /proc/scsi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/scsi
 elif [ -e /proc/scsi ]; then
 	host mount -n --bind /dev/null /proc/scsi
 fi
 
-# 59. make the root file system read-only (/root/readonly)
+# 60. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 60. close all descriptors of the runtime, from 3 up
+# 61. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 61. change to the directory / (/process/cwd)
+# 62. change to the directory / (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 62. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 63. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 63. become user 0, group 0, with the caller's additional groups (/process/user)
+# 64. become user 0, group 0, with the caller's additional groups (/process/user)
 set -- "$@" --reuid=0 --regid=0 --keep-groups
 
-# 64. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 65. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all --ambient-caps=-all
 
-# 65. forbid gaining privileges by execve (/process/noNewPrivileges)
+# 66. forbid gaining privileges by execve (/process/noNewPrivileges)
 set -- "$@" --no-new-privs
 
-# 66. check that the working directory is inside the container (/process/cwd)
+# 67. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 67. find the program sh (/process/args/0)
+# 68. find the program sh (/process/args/0)
 # env does it at the end
 
-# 68. set the umask to 0022
+# 69. set the umask to 0022
 umask 0022
 
-# 69. close all descriptors from 3 up on execve
+# 70. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 70. reset signal dispositions and unblock all signals
+# 71. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 71. record the container as running
+# 72. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 72. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
+# 73. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
 host prlimit --pid $$ --nofile=1024:1024
 
-# 73. execute sh (/process/args)
+# 74. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/' PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=xterm HOME=/root sh
 CONTAINER

@@ -46,24 +46,21 @@ set -- /sys/fs/cgroup/user.slice/web "$@"
 { echo +memory >/sys/fs/cgroup/user.slice/cgroup.subtree_control; } 2>/dev/null || :
 { echo +pids >/sys/fs/cgroup/user.slice/cgroup.subtree_control; } 2>/dev/null || :
 
-# 2. set the device filter of 11 rules (/linux/resources/devices)
-# on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
-
-# 3. open the root file system /bundle/rootfs (/root/path)
+# 2. open the root file system /bundle/rootfs (/root/path)
 root=/bundle/rootfs
 export root
 test -d "$root"
 
-# 4. open the host's /dev/null (/linux/maskedPaths)
+# 3. open the host's /dev/null (/linux/maskedPaths)
 test -c /dev/null
 
-# 5. open the host's /proc
+# 4. open the host's /proc
 # later writes go through the container's own
 
-# 6. make a socket for the pty's master (/process/terminal)
+# 5. make a socket for the pty's master (/process/terminal)
 # there is none
 
-# 7. clone the first process; new namespaces: pid, network, ipc, uts, mount, born in its cgroup (/linux/namespaces)
+# 6. clone the first process; new namespaces: pid, network, ipc, uts, mount, born in its cgroup (/linux/namespaces)
 (
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
@@ -92,65 +89,71 @@ fetch_tools() {
 	done
 }
 
-# 8. put the runtime's own binary out of the container's reach
+# 7. set the device filter of 11 rules, while init works (/linux/resources/devices)
+# on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
+
+# 8. dissolve the mount of the runtime's own binary, while init works
 # no binary of a runtime is in here
 
-# 9. forget the environment and the arguments of the runtime
+# 9. put the runtime's own binary out of the container's reach
+# no binary of a runtime is in here
+
+# 10. forget the environment and the arguments of the runtime
 # a shell is what it was started as
 
-# 10. set oom_score_adj to 100 (/process/oomScoreAdj)
+# 11. set oom_score_adj to 100 (/process/oomScoreAdj)
 echo 100 >/proc/self/oom_score_adj
 
-# 11. forbid being traced
+# 12. forbid being traced
 # a shell cannot (prctl PR_SET_DUMPABLE)
 
-# 12. unshare the cgroup namespace (/linux/namespaces)
+# 13. unshare the cgroup namespace (/linux/namespaces)
 # unshare did it, in the cgroup
 
-# 13. start a new session
+# 14. start a new session
 # not here: the caller's terminal stays, and Ctrl-C with it
 
-# 14. join a new session keyring
+# 15. join a new session keyring
 # no command of a base system does it (keyctl session)
 
-# 15. cut the propagation of mounts to the host
+# 16. cut the propagation of mounts to the host
 mount --make-rslave /
 
-# 16. set the umask to 0 while the container is built
+# 17. set the umask to 0 while the container is built
 # the modes are given with the commands
 
-# 17. attach the root file system (/root/path)
+# 18. attach the root file system (/root/path)
 mount --rbind "$root" "$root"
 
-# 18. mount proc on /proc (/mounts/0)
+# 19. mount proc on /proc (/mounts/0)
 mkdir -p "$root"/proc
 mount -t proc proc "$root"/proc
 
-# 19. mount tmpfs on /dev (/mounts/1)
+# 20. mount tmpfs on /dev (/mounts/1)
 mkdir -p "$root"/dev
 mount -t tmpfs -o nosuid,strictatime,mode=755,size=65536k tmpfs "$root"/dev
 
-# 20. mount devpts on /dev/pts (/mounts/2)
+# 21. mount devpts on /dev/pts (/mounts/2)
 mkdir -p "$root"/dev/pts
 mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$root"/dev/pts
 
-# 21. mount tmpfs on /dev/shm (/mounts/3)
+# 22. mount tmpfs on /dev/shm (/mounts/3)
 mkdir -p "$root"/dev/shm
 mount -t tmpfs -o nosuid,noexec,nodev,mode=1777,size=65536k shm "$root"/dev/shm
 
-# 22. mount mqueue on /dev/mqueue (/mounts/4)
+# 23. mount mqueue on /dev/mqueue (/mounts/4)
 mkdir -p "$root"/dev/mqueue
 mount -t mqueue -o nosuid,noexec,nodev mqueue "$root"/dev/mqueue
 
-# 23. mount sysfs on /sys (/mounts/5)
+# 24. mount sysfs on /sys (/mounts/5)
 mkdir -p "$root"/sys
 mount -t sysfs -o nosuid,noexec,nodev,ro sysfs "$root"/sys
 
-# 24. mount cgroup on /sys/fs/cgroup (/mounts/6)
+# 25. mount cgroup on /sys/fs/cgroup (/mounts/6)
 mkdir -p "$root"/sys/fs/cgroup
 mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup
 
-# 25. make the default devices null, zero, full, random, urandom and tty in /dev
+# 26. make the default devices null, zero, full, random, urandom and tty in /dev
 mkdir -p "$root"/dev
 [ -e "$root"/dev/null ] || mknod -m 666 "$root"/dev/null c 1 3
 [ -e "$root"/dev/zero ] || mknod -m 666 "$root"/dev/zero c 1 5
@@ -159,7 +162,7 @@ mkdir -p "$root"/dev
 [ -e "$root"/dev/urandom ] || mknod -m 666 "$root"/dev/urandom c 1 9
 [ -e "$root"/dev/tty ] || mknod -m 666 "$root"/dev/tty c 5 0
 
-# 26. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
+# 27. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
 [ -e "$root"/dev/fd ] || [ -L "$root"/dev/fd ] || ln -s /proc/self/fd "$root"/dev/fd
 [ -e "$root"/dev/stdin ] || [ -L "$root"/dev/stdin ] || ln -s /proc/self/fd/0 "$root"/dev/stdin
 [ -e "$root"/dev/stdout ] || [ -L "$root"/dev/stdout ] || ln -s /proc/self/fd/1 "$root"/dev/stdout
@@ -167,19 +170,19 @@ mkdir -p "$root"/dev
 [ -e "$root"/dev/core ] || [ -L "$root"/dev/core ] || ln -s /proc/kcore "$root"/dev/core
 ln -sf pts/ptmx "$root"/dev/ptmx
 
-# 27. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
+# 28. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
 # a shell cannot: the caller's terminal is used
 
-# 28. take the pty's master (/process/terminal)
+# 29. take the pty's master (/process/terminal)
 # there is none
 
-# 29. make the pty the controlling terminal and the standard streams (/process/terminal)
+# 30. make the pty the controlling terminal and the standard streams (/process/terminal)
 # the caller's streams are kept
 
-# 30. make the working directory /home/me if it is missing (/process/cwd)
+# 31. make the working directory /home/me if it is missing (/process/cwd)
 mkdir -p "$root"/home/me
 
-# 31. pivot to the root file system and detach the host's (/root/path)
+# 32. pivot to the root file system and detach the host's (/root/path)
 mkdir -p "$root"/.old_root
 mount -t tmpfs -o mode=755 tools "$root"/.old_root
 cd "$root"/.old_root
@@ -190,162 +193,162 @@ host umount -n -l /.old_root
 host umount -n -l /.old_root
 host rmdir /.old_root
 
-# 32. set the hostname to oci-mini (/hostname)
+# 33. set the hostname to oci-mini (/hostname)
 host hostname oci-mini
 
-# 33. bring the loopback interface up (/linux/namespaces)
+# 34. bring the loopback interface up (/linux/namespaces)
 host ip link set lo up
 
-# 34. make /proc/bus read-only (/linux/readonlyPaths/0)
+# 35. make /proc/bus read-only (/linux/readonlyPaths/0)
 if [ -e /proc/bus ]; then
 	host mount -n --rbind /proc/bus /proc/bus
 	host mount -n -o remount,bind,ro /proc/bus
 fi
 
-# 35. make /proc/fs read-only (/linux/readonlyPaths/1)
+# 36. make /proc/fs read-only (/linux/readonlyPaths/1)
 if [ -e /proc/fs ]; then
 	host mount -n --rbind /proc/fs /proc/fs
 	host mount -n -o remount,bind,ro /proc/fs
 fi
 
-# 36. make /proc/irq read-only (/linux/readonlyPaths/2)
+# 37. make /proc/irq read-only (/linux/readonlyPaths/2)
 if [ -e /proc/irq ]; then
 	host mount -n --rbind /proc/irq /proc/irq
 	host mount -n -o remount,bind,ro /proc/irq
 fi
 
-# 37. make /proc/sys read-only (/linux/readonlyPaths/3)
+# 38. make /proc/sys read-only (/linux/readonlyPaths/3)
 if [ -e /proc/sys ]; then
 	host mount -n --rbind /proc/sys /proc/sys
 	host mount -n -o remount,bind,ro /proc/sys
 fi
 
-# 38. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
+# 39. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
 if [ -e /proc/sysrq-trigger ]; then
 	host mount -n --rbind /proc/sysrq-trigger /proc/sysrq-trigger
 	host mount -n -o remount,bind,ro /proc/sysrq-trigger
 fi
 
-# 39. make an empty read-only tmpfs (/linux/maskedPaths)
+# 40. make an empty read-only tmpfs (/linux/maskedPaths)
 # each gets its own below
 
-# 40. mask /proc/acpi (/linux/maskedPaths/0)
+# 41. mask /proc/acpi (/linux/maskedPaths/0)
 if [ -d /proc/acpi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/acpi
 elif [ -e /proc/acpi ]; then
 	host mount -n --bind /dev/null /proc/acpi
 fi
 
-# 41. mask /proc/asound (/linux/maskedPaths/1)
+# 42. mask /proc/asound (/linux/maskedPaths/1)
 if [ -d /proc/asound ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/asound
 elif [ -e /proc/asound ]; then
 	host mount -n --bind /dev/null /proc/asound
 fi
 
-# 42. mask /proc/kcore (/linux/maskedPaths/2)
+# 43. mask /proc/kcore (/linux/maskedPaths/2)
 if [ -d /proc/kcore ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/kcore
 elif [ -e /proc/kcore ]; then
 	host mount -n --bind /dev/null /proc/kcore
 fi
 
-# 43. mask /proc/keys (/linux/maskedPaths/3)
+# 44. mask /proc/keys (/linux/maskedPaths/3)
 if [ -d /proc/keys ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/keys
 elif [ -e /proc/keys ]; then
 	host mount -n --bind /dev/null /proc/keys
 fi
 
-# 44. mask /proc/latency_stats (/linux/maskedPaths/4)
+# 45. mask /proc/latency_stats (/linux/maskedPaths/4)
 if [ -d /proc/latency_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/latency_stats
 elif [ -e /proc/latency_stats ]; then
 	host mount -n --bind /dev/null /proc/latency_stats
 fi
 
-# 45. mask /proc/timer_list (/linux/maskedPaths/5)
+# 46. mask /proc/timer_list (/linux/maskedPaths/5)
 if [ -d /proc/timer_list ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_list
 elif [ -e /proc/timer_list ]; then
 	host mount -n --bind /dev/null /proc/timer_list
 fi
 
-# 46. mask /proc/timer_stats (/linux/maskedPaths/6)
+# 47. mask /proc/timer_stats (/linux/maskedPaths/6)
 if [ -d /proc/timer_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_stats
 elif [ -e /proc/timer_stats ]; then
 	host mount -n --bind /dev/null /proc/timer_stats
 fi
 
-# 47. mask /proc/sched_debug (/linux/maskedPaths/7)
+# 48. mask /proc/sched_debug (/linux/maskedPaths/7)
 if [ -d /proc/sched_debug ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/sched_debug
 elif [ -e /proc/sched_debug ]; then
 	host mount -n --bind /dev/null /proc/sched_debug
 fi
 
-# 48. mask /sys/firmware (/linux/maskedPaths/8)
+# 49. mask /sys/firmware (/linux/maskedPaths/8)
 if [ -d /sys/firmware ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /sys/firmware
 elif [ -e /sys/firmware ]; then
 	host mount -n --bind /dev/null /sys/firmware
 fi
 
-# 49. mask /proc/scsi (/linux/maskedPaths/9)
+# 50. mask /proc/scsi (/linux/maskedPaths/9)
 if [ -d /proc/scsi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/scsi
 elif [ -e /proc/scsi ]; then
 	host mount -n --bind /dev/null /proc/scsi
 fi
 
-# 50. make the root file system read-only (/root/readonly)
+# 51. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 51. use all CPUs of the cgroup
+# 52. use all CPUs of the cgroup
 # the caller's affinity stays (taskset)
 
-# 52. limit RLIMIT_NPROC to 10, at most 20 (/process/rlimits/0)
+# 53. limit RLIMIT_NPROC to 10, at most 20 (/process/rlimits/0)
 host prlimit --pid $$ --nproc=10:20
 
-# 53. close all descriptors of the runtime, from 3 up
+# 54. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 54. change to the directory /home/me (/process/cwd)
+# 55. change to the directory /home/me (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 55. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 56. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 56. become user 1000, group 100, with 2 additional groups (/process/user)
+# 57. become user 1000, group 100, with 2 additional groups (/process/user)
 set -- "$@" --reuid=1000 --regid=100 --groups=10,20
 
-# 57. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 58. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all,+kill --ambient-caps=-all,+kill
 
-# 58. check that the working directory is inside the container (/process/cwd)
+# 59. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 59. find the program sh (/process/args/0)
+# 60. find the program sh (/process/args/0)
 # env does it at the end
 
-# 60. set the umask to 0077 (/process/user/umask)
+# 61. set the umask to 0077 (/process/user/umask)
 umask 0077
 
-# 61. close all descriptors from 3 up on execve
+# 62. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 62. reset signal dispositions and unblock all signals
+# 63. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 63. record the container as running
+# 64. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 64. give RLIMIT_NOFILE the caller's value back
+# 65. give RLIMIT_NOFILE the caller's value back
 # it is the caller's
 
-# 65. execute sh (/process/args)
+# 66. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/home/me' PATH=/bin A=2 HOME=/ sh
 CONTAINER

@@ -109,3 +109,32 @@ POLLER='
 	rt delete --force "$ID"
 	unchanged
 }
+
+@test "whoever runs beside the waiting first process finds no handle on the mount of the binary" {
+	# The runtime opens a clone of the mount on which its binary lies, and lets it go while
+	# the first process begins. Here every descriptor of the two is looked at, where
+	# a hook makes the first process wait for the runtime.
+	supports '.hooks | index("createContainer")' 'createContainer hooks'
+	copied
+	own_rootfs
+	cat >"$T/look" <<-'END'
+		#!/bin/sh
+		# look DIRECTORY RESULT: whose descriptors are on the directory?
+		of=$(stat -L -c %d:%i "$1")
+		pid=$(jq .pid)
+		echo looked >>"$2"
+		for process in "$pid" "$PPID"; do
+			for fd in /proc/"$process"/fd/*; do
+				[ "$(stat -L -c %d:%i "$fd" 2>/dev/null)" != "$of" ] || echo "process $process has $fd" >>"$2"
+			done
+		done
+	END
+	chmod 755 "$T/look"
+	args true
+	config '.hooks = {createRuntime: [$h], prestart: [$h]}' --argjson h "$(jq -n --arg l "$T/look" --arg d "$T/bin" --arg r "$T/result" \
+		'{path: $l, args: ["look", $d, $r], env: ["PATH=/usr/bin:/bin:/usr/sbin:/sbin"]}')"
+	ok run --bundle "$BUNDLE" "$ID"
+	is "$(sort "$T/result" | uniq -c | tr -s ' ')" ' 2 looked'
+	unchanged
+	nothing_left
+}
