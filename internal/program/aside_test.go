@@ -123,7 +123,11 @@ func TestAsideOrphan(t *testing.T) {
 		t.Fatal(err)
 	}
 	fds := []unix.PollFd{{Fd: int32(aside), Events: unix.POLLIN}}
-	if n, err := unix.Poll(fds, int((10 * time.Second).Milliseconds())); n != 1 || err != nil {
+	n, err := unix.Poll(fds, int((10 * time.Second).Milliseconds()))
+	for err == unix.EINTR { // SIGCHLD, of the child
+		n, err = unix.Poll(fds, int((10 * time.Second).Milliseconds()))
+	}
+	if n != 1 || err != nil {
 		t.Errorf("it lives on: %d, %v", n, err)
 	}
 	if status, err := c.Reap(); status != 128+9 || err != nil {
