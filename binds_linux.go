@@ -43,7 +43,7 @@ func (b *birth) openSources() []plan.Step {
 			}
 			continue
 		}
-		source := b.tree(tree{field: m.field() + "/source", file: m.Source, recursive: m.opt.Rec, shared: b.sharesWithHost(m), optional: m.opt.CopySymlink})
+		source := b.tree(tree{of: m, field: m.field() + "/source", file: m.Source, recursive: m.opt.Rec, shared: b.sharesWithHost(m), optional: m.opt.CopySymlink})
 		if m.opt.SrcNoFollow {
 			source.flags = unix.AT_SYMLINK_NOFOLLOW
 		}

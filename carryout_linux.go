@@ -186,7 +186,14 @@ func (b *birth) cloneOptions() program.Options {
 	return opt
 }
 
+// closeOpened lets go of all that was only for the making.
 func (b *birth) closeOpened() {
+	for _, child := range b.aside {
+		_ = child.Kill()
+		_, _ = child.Reap()
+		child.Release()
+	}
+	b.aside = nil
 	for _, fd := range b.opened {
 		_ = unix.Close(fd)
 	}

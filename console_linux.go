@@ -49,9 +49,9 @@ func (b *birth) sendMaster(a *program.Assembler, master program.Reg) {
 	a.Call(program.Discard, unix.SYS_CLOSE, program.Const(theirs))
 }
 
-// rightsMessage is a struct msghdr (recvmsg(2)) of one byte and one descriptor.
-func rightsMessage(a *program.Assembler, fd int) program.Arg {
-	control := unix.UnixRights(fd)
+// rightsMessage is a struct msghdr (recvmsg(2)) of one byte and descriptors.
+func rightsMessage(a *program.Assembler, fds ...int) program.Arg {
+	control := unix.UnixRights(fds...)
 	iov := a.Words(0, 1) // iov_base, iov_len
 	a.PointTo(iov, 0, a.Bytes([]byte{0}))
 	// msg_name, msg_namelen, msg_iov, msg_iovlen, msg_control, msg_controllen, msg_flags
@@ -77,16 +77,28 @@ func (b *birth) takeMaster() (*os.File, error) {
 // receiveFd receives a message as rightsMessage makes it; what it is has a name for the
 // error.
 func receiveFd(socket int, what string) (int, error) {
-	control := make([]byte, unix.CmsgSpace(4))
+	fds, err := receiveFds(socket, 1, what)
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
+}
+
+// receiveFds is receiveFd for that many descriptors in one message.
+func receiveFds(socket, count int, what string) ([]int, error) {
+	control := make([]byte, unix.CmsgSpace(4*count))
 	_, n, _, _, err := unix.Recvmsg(socket, make([]byte, 1), control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
-		return -1, os.NewSyscallError("recvmsg", err)
+		return nil, os.NewSyscallError("recvmsg", err)
 	}
-	fd, err := program.OnlyRight(control[:n])
-	if err != nil {
-		return -1, fmt.Errorf("%s did not come along: %w", what, unix.EBADMSG)
+	fds, err := program.Rights(control[:n])
+	if err != nil || len(fds) != count {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return nil, fmt.Errorf("%s did not come along: %w", what, unix.EBADMSG)
 	}
-	return fd, nil
+	return fds, nil
 }
 
 // console makes the pty. It comes from the container's own devpts, and its slave

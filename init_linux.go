@@ -97,6 +97,7 @@ type birth struct {
 	signals        *terminal.Signals
 	launched       func() error // called once init works
 	child          *program.Child
+	aside          []*program.Child // processes that have done what they were for
 	master         *os.File
 	netRoute       *netdev.Route // between the host's network namespace and the container's
 	notifier       *notifier     // of a run whose caller listens for readiness
@@ -170,6 +171,7 @@ func (b *birth) plan() *plan.Plan {
 	p.Add(b.openHostProc()...)
 	p.Add(b.openConsoleSocket()...)
 	p.Add(b.findBareProc()...)
+	p.Add(b.lockTrees()...)
 	p.AddClone(b.clone())
 	p.Add(b.filterBeside()...)
 	p.Add(b.dissolveView()...)

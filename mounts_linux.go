@@ -252,28 +252,34 @@ func newMount(a *program.Assembler, mnt program.Reg, fstype, source string, opt 
 	return []program.Call{open, create, mount}
 }
 
-// setAttributes applies the recursive attributes and the propagation changes to
-// a detached mount, and its own attributes where it is a bind: a new mount has
-// them from fsmount(2).
+// setAttributes applies the attributes and the propagation changes to a detached mount.
 func setAttributes(a *program.Assembler, mnt program.Arg, m *mount) {
-	setattr := func(flags int, set, clear, propagation uint64, note string) {
-		a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, mnt, a.String(""), program.Const(unix.AT_EMPTY_PATH|flags),
-			a.MountAttr(set, clear, propagation, 0), program.MountAttrSize).Note(note)
-	}
-	o := &m.opt
-	if o.RecSet != 0 || o.RecClear != 0 {
-		setattr(unix.AT_RECURSIVE, o.RecSet, o.RecClear, 0, m.dest)
-	}
-	if o.Bind && (o.AttrSet != 0 || o.AttrClear != 0) {
-		setattr(0, o.AttrSet, o.AttrClear, 0, m.dest)
-	}
-	for _, p := range o.Propagation {
+	setFlags(a, mnt, m)
+	for _, p := range m.opt.Propagation {
 		flags := 0
 		if p.Recursive {
 			flags = unix.AT_RECURSIVE
 		}
-		setattr(flags, 0, 0, p.Type, m.dest)
+		setattr(a, mnt, flags, 0, 0, p.Type, m.dest)
 	}
+}
+
+// setFlags applies the recursive attributes to a detached mount, and its own attributes where it is
+// a bind: a new mount has them from fsmount(2).
+func setFlags(a *program.Assembler, mnt program.Arg, m *mount) {
+	o := &m.opt
+	if o.RecSet != 0 || o.RecClear != 0 {
+		setattr(a, mnt, unix.AT_RECURSIVE, o.RecSet, o.RecClear, 0, m.dest)
+	}
+	if o.Bind && (o.AttrSet != 0 || o.AttrClear != 0) {
+		setattr(a, mnt, 0, o.AttrSet, o.AttrClear, 0, m.dest)
+	}
+}
+
+// setattr is mount_setattr(2) of an open mount.
+func setattr(a *program.Assembler, mnt program.Arg, flags int, set, clear, propagation uint64, note string) {
+	a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, mnt, a.String(""), program.Const(unix.AT_EMPTY_PATH|flags),
+		a.MountAttr(set, clear, propagation, 0), program.MountAttrSize).Note(note)
 }
 
 // mountNew makes a new mount of any file system.

@@ -25,6 +25,7 @@ type tree struct {
 	attributes  uint64 // MOUNT_ATTR_* to set, on the mounts below as well if it is recursive
 	device      bool   // of /dev
 	optional    bool   // it need not be opened
+	of          *mount // the bind mount that it is for, or nil
 	via         string // the name by which the runtime opens it, if that is another
 	fd          int    // -1 while it is not open
 }

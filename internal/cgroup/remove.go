@@ -27,15 +27,17 @@ func (c *Cgroup) Remove() error {
 	end := time.Now().Add(removeLimit)
 	var errs []error
 	for i := range c.dirs {
-		errs = append(errs, c.dirs[i].remove(end))
+		d := &c.dirs[i]
+		errs = append(errs, d.remove(end, func() error { return unix.Rmdir(d.Path) }))
 	}
 	return errors.Join(errs...)
 }
 
-func (d *openDir) remove(end time.Time) error {
+// remove removes what is below the directory, and by rmdir itself.
+func (d *openDir) remove(end time.Time, rmdir func() error) error {
 	seen := 0
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 20*time.Millisecond) {
-		err := unix.Rmdir(d.Path)
+		err := rmdir()
 		switch err {
 		case nil, unix.ENOENT:
 			return nil
@@ -71,6 +73,8 @@ func (d *openDir) remove(end time.Time) error {
 	}
 }
 
+// removeChildren goes by descriptor and one name at a time: whoever may make cgroups below theirs can
+// make them deeper than a path is long (PATH_MAX).
 func (d *openDir) removeChildren(end time.Time) error {
 	names, err := d.children()
 	if err != nil {
@@ -85,7 +89,7 @@ func (d *openDir) removeChildren(end time.Time) error {
 		if err != nil {
 			return pathError("openat2", child.Path, err)
 		}
-		err = child.remove(end)
+		err = child.remove(end, func() error { return unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) })
 		unix.Close(child.fd)
 		if err != nil {
 			return err

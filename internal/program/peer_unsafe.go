@@ -55,15 +55,34 @@ func Meet(conn int) (*Peer, error) {
 // OnlyRight is the descriptor of a message that carries one, by its control data (unix(7),
 // SCM_RIGHTS). Another number of them is an error.
 func OnlyRight(oob []byte) (int, error) {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil || len(messages) != 1 {
-		return -1, errors.New("the container's first process sent no descriptor")
+	fds, err := Rights(oob)
+	if err != nil {
+		return -1, err
 	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return -1, errors.New("the container's first process sent no descriptor")
+	if len(fds) != 1 {
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+		return -1, errNoDescriptor()
 	}
 	return fds[0], nil
+}
+
+func errNoDescriptor() error {
+	return errors.New("the container's first process sent no descriptor")
+}
+
+// Rights are the descriptors of a message, by its control data.
+func Rights(oob []byte) ([]int, error) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(messages) != 1 {
+		return nil, errNoDescriptor()
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return nil, errNoDescriptor()
+	}
+	return fds, nil
 }
 
 // mapReport maps the memory of a Program of another process.

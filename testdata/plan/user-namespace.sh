@@ -60,7 +60,10 @@ test -c /dev/null
 # 5. make a socket for the pty's master (/process/terminal)
 # there is none
 
-# 6. clone the first process; new namespaces: pid, network, ipc, uts, mount, user, born in its cgroup (/linux/namespaces)
+# 6. lock the host's mounts as they are
+# what is bound inside a user namespace is locked
+
+# 7. clone the first process; new namespaces: pid, network, ipc, uts, mount, user, born in its cgroup (/linux/namespaces)
 (
 # 0 is the process that writes
 echo 0 >/sys/fs/cgroup/user.slice/web/cgroup.procs
@@ -95,73 +98,73 @@ fetch_tools() {
 	done
 }
 
-# 7. set the device filter of 11 rules, while init works (/linux/resources/devices)
+# 8. set the device filter of 11 rules, while init works (/linux/resources/devices)
 # on cgroup v2 this is a BPF program, which no command of a base system loads: no filter
 
-# 8. dissolve the mount of the runtime's own binary, while init works
+# 9. dissolve the mount of the runtime's own binary, while init works
 # no binary of a runtime is in here
 
-# 9. put the runtime's own binary out of the container's reach
+# 10. put the runtime's own binary out of the container's reach
 # no binary of a runtime is in here
 
-# 10. forget the environment and the arguments of the runtime
+# 11. forget the environment and the arguments of the runtime
 # a shell is what it was started as
 
-# 11. forbid being traced
+# 12. forbid being traced
 # a shell cannot (prctl PR_SET_DUMPABLE)
 
-# 12. write uid_map (/linux/uidMappings)
+# 13. write uid_map (/linux/uidMappings)
 # done before nsenter
 
-# 13. write gid_map (/linux/gidMappings)
+# 14. write gid_map (/linux/gidMappings)
 # done before nsenter
 
-# 14. become root of the user namespace (/linux/namespaces)
+# 15. become root of the user namespace (/linux/namespaces)
 # nsenter did it
 
-# 15. unshare the cgroup namespace (/linux/namespaces)
+# 16. unshare the cgroup namespace (/linux/namespaces)
 # unshare did it, in the cgroup
 
-# 16. start a new session
+# 17. start a new session
 # not here: the caller's terminal stays, and Ctrl-C with it
 
-# 17. join a new session keyring
+# 18. join a new session keyring
 # no command of a base system does it (keyctl session)
 
-# 18. cut the propagation of mounts to the host
+# 19. cut the propagation of mounts to the host
 mount --make-rslave /
 
-# 19. set the umask to 0 while the container is built
+# 20. set the umask to 0 while the container is built
 # the modes are given with the commands
 
-# 20. attach the root file system (/root/path)
+# 21. attach the root file system (/root/path)
 mount --rbind "$root" "$root"
 
-# 21. mount proc on /proc (/mounts/0)
+# 22. mount proc on /proc (/mounts/0)
 mkdir -p "$root"/proc
 mount -t proc proc "$root"/proc
 
-# 22. mount tmpfs on /dev (/mounts/1)
+# 23. mount tmpfs on /dev (/mounts/1)
 mkdir -p "$root"/dev
 mount -t tmpfs -o nosuid,strictatime,mode=755,size=65536k tmpfs "$root"/dev
 
-# 23. mount devpts on /dev/pts (/mounts/2)
+# 24. mount devpts on /dev/pts (/mounts/2)
 mkdir -p "$root"/dev/pts
 mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$root"/dev/pts
 
-# 24. mount tmpfs on /dev/shm (/mounts/3)
+# 25. mount tmpfs on /dev/shm (/mounts/3)
 mkdir -p "$root"/dev/shm
 mount -t tmpfs -o nosuid,noexec,nodev,mode=1777,size=65536k shm "$root"/dev/shm
 
-# 25. mount mqueue on /dev/mqueue (/mounts/4)
+# 26. mount mqueue on /dev/mqueue (/mounts/4)
 mkdir -p "$root"/dev/mqueue
 mount -t mqueue -o nosuid,noexec,nodev mqueue "$root"/dev/mqueue
 
-# 26. mount sysfs on /sys (/mounts/5)
+# 27. mount sysfs on /sys (/mounts/5)
 mkdir -p "$root"/sys
 mount -t sysfs -o nosuid,noexec,nodev,ro sysfs "$root"/sys
 
-# 27. mount cgroup on /sys/fs/cgroup (/mounts/6)
+# 28. mount cgroup on /sys/fs/cgroup (/mounts/6)
 mkdir -p "$root"/sys/fs/cgroup
 # mount(8) refuses the same file system a second time, where a bind of /sys has brought it
 mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup 2>/dev/null || {
@@ -169,43 +172,43 @@ mount -t cgroup2 -o nosuid,noexec,nodev,relatime,ro cgroup "$root"/sys/fs/cgroup
 	mount -o remount,bind,nosuid,noexec,nodev,relatime,ro "$root"/sys/fs/cgroup
 }
 
-# 28. bind the host's /dev/null
+# 29. bind the host's /dev/null
 mkdir -p "$root"/dev
 [ -e "$root"/dev/null ] || : >"$root"/dev/null
 mount --bind /dev/null "$root"/dev/null
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/null
 
-# 29. bind the host's /dev/zero
+# 30. bind the host's /dev/zero
 mkdir -p "$root"/dev
 [ -e "$root"/dev/zero ] || : >"$root"/dev/zero
 mount --bind /dev/zero "$root"/dev/zero
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/zero
 
-# 30. bind the host's /dev/full
+# 31. bind the host's /dev/full
 mkdir -p "$root"/dev
 [ -e "$root"/dev/full ] || : >"$root"/dev/full
 mount --bind /dev/full "$root"/dev/full
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/full
 
-# 31. bind the host's /dev/random
+# 32. bind the host's /dev/random
 mkdir -p "$root"/dev
 [ -e "$root"/dev/random ] || : >"$root"/dev/random
 mount --bind /dev/random "$root"/dev/random
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/random
 
-# 32. bind the host's /dev/urandom
+# 33. bind the host's /dev/urandom
 mkdir -p "$root"/dev
 [ -e "$root"/dev/urandom ] || : >"$root"/dev/urandom
 mount --bind /dev/urandom "$root"/dev/urandom
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/urandom
 
-# 33. bind the host's /dev/tty
+# 34. bind the host's /dev/tty
 mkdir -p "$root"/dev
 [ -e "$root"/dev/tty ] || : >"$root"/dev/tty
 mount --bind /dev/tty "$root"/dev/tty
 mount -o remount,bind,ro,nosuid,noexec "$root"/dev/tty
 
-# 34. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
+# 35. make the links fd, stdin, stdout, stderr, core and ptmx in /dev
 [ -e "$root"/dev/fd ] || [ -L "$root"/dev/fd ] || ln -s /proc/self/fd "$root"/dev/fd
 [ -e "$root"/dev/stdin ] || [ -L "$root"/dev/stdin ] || ln -s /proc/self/fd/0 "$root"/dev/stdin
 [ -e "$root"/dev/stdout ] || [ -L "$root"/dev/stdout ] || ln -s /proc/self/fd/1 "$root"/dev/stdout
@@ -213,16 +216,16 @@ mount -o remount,bind,ro,nosuid,noexec "$root"/dev/tty
 [ -e "$root"/dev/core ] || [ -L "$root"/dev/core ] || ln -s /proc/kcore "$root"/dev/core
 ln -sf pts/ptmx "$root"/dev/ptmx
 
-# 35. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
+# 36. open a pty of the container's devpts and bind it on /dev/console (/process/terminal)
 # a shell cannot: the caller's terminal is used
 
-# 36. take the pty's master (/process/terminal)
+# 37. take the pty's master (/process/terminal)
 # there is none
 
-# 37. make the pty the controlling terminal and the standard streams (/process/terminal)
+# 38. make the pty the controlling terminal and the standard streams (/process/terminal)
 # the caller's streams are kept
 
-# 38. pivot to the root file system and detach the host's (/root/path)
+# 39. pivot to the root file system and detach the host's (/root/path)
 mkdir -p "$root"/.old_root
 mount -t tmpfs -o mode=755 tools "$root"/.old_root
 cd "$root"/.old_root
@@ -233,162 +236,162 @@ host umount -n -l /.old_root
 host umount -n -l /.old_root
 host rmdir /.old_root
 
-# 39. set the hostname to oci-mini (/hostname)
+# 40. set the hostname to oci-mini (/hostname)
 host hostname oci-mini
 
-# 40. bring the loopback interface up (/linux/namespaces)
+# 41. bring the loopback interface up (/linux/namespaces)
 host ip link set lo up
 
-# 41. make /proc/bus read-only (/linux/readonlyPaths/0)
+# 42. make /proc/bus read-only (/linux/readonlyPaths/0)
 if [ -e /proc/bus ]; then
 	host mount -n --rbind /proc/bus /proc/bus
 	host mount -n -o remount,bind,ro /proc/bus
 fi
 
-# 42. make /proc/fs read-only (/linux/readonlyPaths/1)
+# 43. make /proc/fs read-only (/linux/readonlyPaths/1)
 if [ -e /proc/fs ]; then
 	host mount -n --rbind /proc/fs /proc/fs
 	host mount -n -o remount,bind,ro /proc/fs
 fi
 
-# 43. make /proc/irq read-only (/linux/readonlyPaths/2)
+# 44. make /proc/irq read-only (/linux/readonlyPaths/2)
 if [ -e /proc/irq ]; then
 	host mount -n --rbind /proc/irq /proc/irq
 	host mount -n -o remount,bind,ro /proc/irq
 fi
 
-# 44. make /proc/sys read-only (/linux/readonlyPaths/3)
+# 45. make /proc/sys read-only (/linux/readonlyPaths/3)
 if [ -e /proc/sys ]; then
 	host mount -n --rbind /proc/sys /proc/sys
 	host mount -n -o remount,bind,ro /proc/sys
 fi
 
-# 45. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
+# 46. make /proc/sysrq-trigger read-only (/linux/readonlyPaths/4)
 if [ -e /proc/sysrq-trigger ]; then
 	host mount -n --rbind /proc/sysrq-trigger /proc/sysrq-trigger
 	host mount -n -o remount,bind,ro /proc/sysrq-trigger
 fi
 
-# 46. make an empty read-only tmpfs (/linux/maskedPaths)
+# 47. make an empty read-only tmpfs (/linux/maskedPaths)
 # each gets its own below
 
-# 47. mask /proc/acpi (/linux/maskedPaths/0)
+# 48. mask /proc/acpi (/linux/maskedPaths/0)
 if [ -d /proc/acpi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/acpi
 elif [ -e /proc/acpi ]; then
 	host mount -n --bind /dev/null /proc/acpi
 fi
 
-# 48. mask /proc/asound (/linux/maskedPaths/1)
+# 49. mask /proc/asound (/linux/maskedPaths/1)
 if [ -d /proc/asound ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/asound
 elif [ -e /proc/asound ]; then
 	host mount -n --bind /dev/null /proc/asound
 fi
 
-# 49. mask /proc/kcore (/linux/maskedPaths/2)
+# 50. mask /proc/kcore (/linux/maskedPaths/2)
 if [ -d /proc/kcore ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/kcore
 elif [ -e /proc/kcore ]; then
 	host mount -n --bind /dev/null /proc/kcore
 fi
 
-# 50. mask /proc/keys (/linux/maskedPaths/3)
+# 51. mask /proc/keys (/linux/maskedPaths/3)
 if [ -d /proc/keys ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/keys
 elif [ -e /proc/keys ]; then
 	host mount -n --bind /dev/null /proc/keys
 fi
 
-# 51. mask /proc/latency_stats (/linux/maskedPaths/4)
+# 52. mask /proc/latency_stats (/linux/maskedPaths/4)
 if [ -d /proc/latency_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/latency_stats
 elif [ -e /proc/latency_stats ]; then
 	host mount -n --bind /dev/null /proc/latency_stats
 fi
 
-# 52. mask /proc/timer_list (/linux/maskedPaths/5)
+# 53. mask /proc/timer_list (/linux/maskedPaths/5)
 if [ -d /proc/timer_list ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_list
 elif [ -e /proc/timer_list ]; then
 	host mount -n --bind /dev/null /proc/timer_list
 fi
 
-# 53. mask /proc/timer_stats (/linux/maskedPaths/6)
+# 54. mask /proc/timer_stats (/linux/maskedPaths/6)
 if [ -d /proc/timer_stats ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/timer_stats
 elif [ -e /proc/timer_stats ]; then
 	host mount -n --bind /dev/null /proc/timer_stats
 fi
 
-# 54. mask /proc/sched_debug (/linux/maskedPaths/7)
+# 55. mask /proc/sched_debug (/linux/maskedPaths/7)
 if [ -d /proc/sched_debug ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/sched_debug
 elif [ -e /proc/sched_debug ]; then
 	host mount -n --bind /dev/null /proc/sched_debug
 fi
 
-# 55. mask /sys/firmware (/linux/maskedPaths/8)
+# 56. mask /sys/firmware (/linux/maskedPaths/8)
 if [ -d /sys/firmware ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /sys/firmware
 elif [ -e /sys/firmware ]; then
 	host mount -n --bind /dev/null /sys/firmware
 fi
 
-# 56. mask /proc/scsi (/linux/maskedPaths/9)
+# 57. mask /proc/scsi (/linux/maskedPaths/9)
 if [ -d /proc/scsi ]; then
 	host mount -n -t tmpfs -o ro,nosuid,nodev,noexec,nr_blocks=1,nr_inodes=1 tmpfs /proc/scsi
 elif [ -e /proc/scsi ]; then
 	host mount -n --bind /dev/null /proc/scsi
 fi
 
-# 57. make the root file system read-only (/root/readonly)
+# 58. make the root file system read-only (/root/readonly)
 host mount -n -o remount,bind,ro /
 
-# 58. use all CPUs of the cgroup
+# 59. use all CPUs of the cgroup
 # the caller's affinity stays (taskset)
 
-# 59. close all descriptors of the runtime, from 3 up
+# 60. close all descriptors of the runtime, from 3 up
 # a shell has none open
 
-# 60. change to the directory / (/process/cwd)
+# 61. change to the directory / (/process/cwd)
 # env does it at the end, as the user: until then the tools are in the current directory
 
-# 61. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
+# 62. drop all but 3 capabilities from the bounding set (/process/capabilities/bounding)
 set -- "$@" --bounding-set=-all,+kill,+net_bind_service,+audit_write
 
-# 62. become user 0, group 0, with 0 additional groups (/process/user)
+# 63. become user 0, group 0, with 0 additional groups (/process/user)
 set -- "$@" --reuid=0 --regid=0 --clear-groups
 
-# 63. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
+# 64. set the effective, permitted, inheritable and ambient capabilities (/process/capabilities)
 # the effective and permitted sets come from these and the bounding set at execve
 set -- "$@" --inh-caps=-all --ambient-caps=-all
 
-# 64. forbid gaining privileges by execve (/process/noNewPrivileges)
+# 65. forbid gaining privileges by execve (/process/noNewPrivileges)
 set -- "$@" --no-new-privs
 
-# 65. check that the working directory is inside the container (/process/cwd)
+# 66. check that the working directory is inside the container (/process/cwd)
 # a name is looked up inside
 
-# 66. find the program sh (/process/args/0)
+# 67. find the program sh (/process/args/0)
 # env does it at the end
 
-# 67. set the umask to 0022
+# 68. set the umask to 0022
 umask 0022
 
-# 68. close all descriptors from 3 up on execve
+# 69. close all descriptors from 3 up on execve
 exec 3<&-
 # others are the caller's own
 
-# 69. reset signal dispositions and unblock all signals
+# 70. reset signal dispositions and unblock all signals
 # a shell sets none here
 
-# 70. record the container as running
+# 71. record the container as running
 # a script keeps no record; the cgroup has the pid
 
-# 71. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
+# 72. limit RLIMIT_NOFILE to 1024, at most 1024 (/process/rlimits/0)
 host prlimit --pid $$ --nofile=1024:1024
 
-# 72. execute sh (/process/args)
+# 73. execute sh (/process/args)
 exec $ld ./setpriv "$@" $arch $ld ./env -i '--chdir=/' PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=xterm HOME=/root sh
 CONTAINER

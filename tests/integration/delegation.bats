@@ -63,6 +63,23 @@ belongs() {
 	[[ ! -e $DIR ]]
 }
 
+@test "delegation: cgroups below the container's, deeper than a path is long: ps, kill and delete reach all" {
+	need_v2
+	writable
+	users
+	running "$ID"
+	# shellcheck disable=SC2016 # for the shell inside
+	ok exec "$ID" sh -c 'name=$(printf %0200d 0); cd /sys/fs/cgroup
+		for level in $(seq 30); do mkdir "$name" && cd -P "$name" 2>/dev/null; done
+		sleep 61 & echo $! >cgroup.procs'
+	is "$(find "$DIR" -mindepth 1 -type d | wc -l)" 30 'cgroups below'
+	ok ps --format json "$ID"
+	is "$(jq length <<<"$OUT")" 2 'number of processes'
+	ok kill --all "$ID" USR1
+	silent delete --force "$ID"
+	[[ ! -e $DIR ]] || fail "$DIR is left"
+}
+
 @test "delegation: the files of the specification's list, where the kernel has none" {
 	need_v2
 	only_cgroupfs 'the directory is made by the runtime'

@@ -129,3 +129,38 @@ evil() {
 	wait_for test -e "$ROOTFS/tmp/evil/ready"
 	ok exec "$ID" id -u
 }
+
+@test "root of a user namespace cannot unlock what the host has locked, nor the config's read-only" {
+	needs_root 'mounts of the host'
+	mkdir -p "$T/src/secret" "$T/host" "$T/plain"
+	echo hidden >"$T/src/secret/key"
+	chmod -R a+rwX "$T/src" "$T/plain"
+	own_rootfs
+	mkdir "$ROOTFS/vol" "$ROOTFS/once" "$ROOTFS/own"
+	[[ $WORLD == userns ]] || config '.linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	chown -Rh 100000:100000 "$ROOTFS"
+	caps CAP_SYS_ADMIN
+	mount_add /vol bind "$T/host" rbind
+	mount_add /once bind "$T/host" bind
+	mount_add /own bind "$T/plain" rbind ro
+	args sh -c 'for dir in /vol /once; do
+			mount -o remount,bind,rw,nosuid,nodev,noexec $dir && echo "rw $dir"
+			mount -o remount,bind,ro,suid,nodev,noexec $dir && echo "suid $dir"
+			mount -o remount,bind,ro,nosuid,dev,noexec $dir && echo "dev $dir"
+			mount -o remount,bind,ro,nosuid,nodev,exec $dir && echo "exec $dir"
+			touch $dir/file && echo "written $dir"
+		done
+		umount /vol/secret && echo unmounted
+		cat /vol/secret/key
+		mount -o remount,bind,rw /own && echo rw /own
+		ls /once/secret
+		mount -t tmpfs none /vol && umount /vol && echo may mount' sh
+	# The host's mounts are made where nobody else sees them.
+	STATUS=0
+	# shellcheck disable=SC2016 # for the shell inside
+	OCI_TEST_MARK=$MARK unshare -m sh -c 'mount --bind "$1/src" "$1/host" && mount -o remount,bind,ro,nosuid,nodev,noexec "$1/host" &&
+		mount -t tmpfs none "$1/host/secret" && shift && exec "$@"' sh "$T" "$RUNTIME" "${STATE[@]}" run --bundle "$BUNDLE" "$ID" >"$T/out" 2>"$T/err" </dev/null 3>&- || STATUS=$?
+	is "$STATUS:$(<"$T/out")" $'0:key\nmay mount'
+	is "$(ls "$T/src")" secret
+}
