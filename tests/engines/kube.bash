@@ -20,7 +20,7 @@ jq -n --arg state "$WORK/addresses" '{cniVersion: "0.4.0", name: "pods", plugins
 	{type: "portmap", capabilities: {portMappings: true}, snat: true}]}' >"$WORK/cni/pods.conflist"
 
 crictl() { timeout -k 5 $((60 * PATIENCE)) "$WORK/bin/crictl" "$@"; }
-ready() { [[ $(crictl info | jq -c '[.status.conditions[].status]') == '[true,true]' ]]; }
+ready() { [[ $(crictl info | jq -c '[.status.conditions[] | select(.type | IN("RuntimeReady", "NetworkReady")).status]') == '[true,true]' ]]; }
 sweep() {
 	crictl rmp --force --all
 }
