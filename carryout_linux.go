@@ -24,6 +24,7 @@ func (b *birth) carryOut(p *plan.Plan, undo *undoStack) error {
 	if err != nil {
 		return err
 	}
+	b.code = code
 	b.child, err = code.Launch(b.cloneOptions())
 	if err != nil {
 		return stepError(&p.Steps[p.Clone], err)

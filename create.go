@@ -294,6 +294,7 @@ func (m *made) finish(r *request) error {
 	m.undo.release()
 	m.closeNetRoute()
 	m.child.Release()
+	m.code.Free()
 	init := process.ID(m.dir.Record.Init)
 	// The lock goes first: others may have to end a container that is never ready.
 	err = m.dir.Close()

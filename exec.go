@@ -169,15 +169,14 @@ func execIn(c *cli.Context, id string) (code int, err error) {
 			return err
 		}
 		undo.release()
+		b.child.Release()
+		b.code.Free()
 		return nil
 	}
 	if detach {
 		err = started()
 	} else {
 		code, err = b.attend(started, c.String("pidfd-socket") != "")
-	}
-	if err == nil {
-		b.child.Release()
 	}
 	return code, err
 }

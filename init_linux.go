@@ -96,6 +96,7 @@ type birth struct {
 	hooked         bool // the container has come so far that its hooks run
 	signals        *terminal.Signals
 	launched       func() error // called once init works
+	code           *program.Program
 	child          *program.Child
 	aside          []*program.Child // processes that have done what they were for
 	master         *os.File

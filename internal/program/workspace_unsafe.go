@@ -14,8 +14,9 @@ import (
 // where the child will read, and what it does not use is never touched. It is
 // unmapped when nobody holds it any more.
 type workspace struct {
-	base unsafe.Pointer
-	size uintptr
+	base    unsafe.Pointer
+	size    uintptr
+	cleanup runtime.Cleanup
 }
 
 // How much is reserved for the instructions and for the arena: several times what
@@ -32,9 +33,20 @@ func mapWorkspace(size uintptr) (*workspace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("program: %w", os.NewSyscallError("mmap", err))
 	}
-	w := &workspace{base, size}
-	runtime.AddCleanup(w, func(m workspace) { _ = unix.MunmapPtr(m.base, m.size) }, *w)
+	w := &workspace{base: base, size: size}
+	w.cleanup = runtime.AddCleanup(w, func(m workspace) { _ = unix.MunmapPtr(m.base, m.size) }, *w)
 	return w, nil
+}
+
+// Free gives back the memory of the Program, of which no [Child] may be used any more but
+// those that are released. The collector would do so too, when it runs.
+func (p *Program) Free() {
+	if p == nil || p.mem == nil {
+		return
+	}
+	p.mem.cleanup.Stop()
+	_ = unix.MunmapPtr(p.mem.base, p.mem.size)
+	*p = Program{}
 }
 
 // slices are empty, with the room that is reserved. A workspace that could not be

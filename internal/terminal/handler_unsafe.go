@@ -19,14 +19,17 @@ type action [4]uint64
 // handler goes on, at golang.
 func handlers(pipe int, golang uintptr) (plain, fault uintptr)
 
-// install has the handlers called for a signal, and returns what was done with it before.
-// The action of SIGURG is the Go runtime's own on every Linux: what its handlers need,
+// golangs is the action of the Go runtime for its own signals.
+// That of SIGURG is one on every Linux: what its handlers need,
 // a stack aside above all, ours need too (os/signal, "Go programs that use cgo").
-func install(sig unix.Signal, writing int) (before action, err error) {
-	var own action
-	if err := sigaction(unix.SIGURG, nil, &own); err != nil {
-		return before, err
-	}
+func golangs() (own action, err error) {
+	err = sigaction(unix.SIGURG, nil, &own)
+	return own, err
+}
+
+// install has the handlers called for a signal, as the Go runtime's own are, and returns
+// what was done with it before.
+func install(sig unix.Signal, writing int, own action) (before action, err error) {
 	plain, fault := handlers(writing, uintptr(own[0]))
 	own[0] = uint64(plain)
 	if isFault(sig) {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/entry"
+	"github.com/oci-mini/oci-mini/internal/footprint"
 )
 
 // Signals holds the signals sent to the runtime that are meant for the process
@@ -66,8 +67,13 @@ func (s *Signals) CatchRest() error { return s.add(rest()) }
 
 // add catches signals.
 func (s *Signals) add(list []unix.Signal) error {
+	own, err := golangs()
+	if err != nil {
+		return err
+	}
+	s.caught = slices.Grow(s.caught, len(list))
 	for _, sig := range list {
-		before, err := install(sig, s.writing)
+		before, err := install(sig, s.writing, own)
 		if err != nil {
 			return fmt.Errorf("signal %d: %w", sig, err)
 		}
@@ -161,6 +167,10 @@ func (s *Signals) Forward(send func(unix.Signal)) {
 	})
 }
 
+// long is after how long without a signal a process is one that lives for long, in
+// milliseconds: memory is given back then.
+const long = 1000
+
 // Wait waits for the child pid to end and returns its status, as [WaitReaping] does, and
 // meanwhile forwards signals.
 //
@@ -175,13 +185,17 @@ func (s *Signals) Wait(pid int, send func(unix.Signal)) (unix.WaitStatus, error)
 		return 0, err
 	}
 	poll := []unix.PollFd{{Fd: int32(s.reading), Events: unix.POLLIN}}
+	timeout := long
 	for {
 		// Each time and not at a SIGCHLD alone, which a full pipe has no room for.
 		status, ended, err := reap(pid, unix.WNOHANG)
 		if ended || err != nil {
 			return status, err
 		}
-		_, _ = unix.Poll(poll, -1)
+		if n, err := unix.Poll(poll, timeout); n == 0 && err == nil {
+			_ = footprint.DropFiles() // a process that lives for long; it only costs memory if this fails
+			timeout = -1
+		}
 		for sig := s.take(); sig != 0; sig = s.take() {
 			if sig != unix.SIGCHLD {
 				send(sig)

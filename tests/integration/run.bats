@@ -321,3 +321,19 @@ load helpers
 	ok exec --process "$T/process.json" "$ID"
 	is "$OUT" file
 }
+
+@test "run in the foreground gives back what it does not need to wait" {
+	only_oci_mini 'the runtime in the foreground takes 3 MiB at most after a second'
+	[[ -r /proc/self/smaps_rollup ]] || skip 'needs smaps_rollup, Linux 4.14'
+	args sh -c 'trap "exit 42" TERM; echo ready; while :; do sleep 0.02; done'
+	background "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null >"$T/o" 2>"$T/e"
+	wait_for grep -q ready "$T/o"
+	small() { (($(awk '/^Rss:/ { print $2 }' "/proc/$PID/smaps_rollup") < 3072)); }
+	wait_for small
+	# And it still works.
+	kill -TERM "$PID"
+	code=0
+	wait "$PID" || code=$?
+	is "$code" 42
+	nothing_left
+}
