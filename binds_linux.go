@@ -123,6 +123,7 @@ func (b *birth) bind(a *program.Assembler, m *mount) {
 		b.makeTarget(a, at, m, m.isDir)
 		setAttributes(a, tree, m)
 		b.attachBind(a, tree, at, m)
+		m.mount = tree
 		closeFd(a, at)
 		return
 	}

@@ -103,7 +103,7 @@ func setReadonly(a *program.Assembler, mount program.Arg, flags int) program.Cal
 func (b *birth) readonlyPath(a *program.Assembler, p string) {
 	skip := a.NewLabel()
 	at, tree := a.Reg(), a.Reg()
-	b.openInRoot(a, at, p, unix.O_PATH, 0).On(unix.ENOENT, skip).On(unix.ENOTDIR, skip)
+	b.openCovered(a, at, p, unix.O_PATH).On(unix.ENOENT, skip).On(unix.ENOTDIR, skip)
 	a.Call(tree, unix.SYS_OPEN_TREE, at.Arg(), a.String(""),
 		program.Const(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)).Note(p)
 	setReadonly(a, tree.Arg(), 0).Note(p)
@@ -154,11 +154,11 @@ func (b *birth) masks() []plan.Step {
 			Assemble: func(a *program.Assembler) {
 				file, done := a.NewLabel(), a.NewLabel()
 				at := a.Reg()
-				b.openInRoot(a, at, p, unix.O_PATH|unix.O_DIRECTORY, 0).On(unix.ENOENT, done).On(unix.ENOTDIR, file)
+				b.openCovered(a, at, p, unix.O_PATH|unix.O_DIRECTORY).On(unix.ENOENT, done).On(unix.ENOTDIR, file)
 				empty.over(a, at, p)
 				a.Jump(done)
 				a.Bind(file)
-				b.openInRoot(a, at, p, unix.O_PATH, 0).On(unix.ENOENT, done).On(unix.ENOTDIR, done)
+				b.openCovered(a, at, p, unix.O_PATH).On(unix.ENOENT, done).On(unix.ENOTDIR, done)
 				null.over(a, at, p)
 				a.Bind(done)
 				a.Release(at)

@@ -26,7 +26,7 @@ type mount struct {
 	inRootfs string // source below the rootfs, resolved by init, or ""
 	sourceFd int
 	isDir    bool
-	mount    program.Arg // of one that is late, while it is open
+	mount    program.Arg // of one that is late or has covers, while it is open
 	link     string      // target of a source that is a symbolic link to be copied
 	// copyUp is the directory whose content a tmpfs starts with, as the clone
 	// that the copy is made in; -1 without.
@@ -316,8 +316,8 @@ func (b *birth) mountNew(a *program.Assembler, m *mount) {
 	attachAt(a, mnt.Arg(), at).Note(m.dest)
 	b.rememberMount(a, mnt.Arg(), m)
 	b.overRoot(a, mnt.Arg(), m)
-	if m.late {
-		m.mount = mnt.Arg() // stays open until it becomes read-only
+	if m.late || b.hasCovers(m) {
+		m.mount = mnt.Arg() // stays open until it becomes read-only, or is covered
 		closeFd(a, at)
 	} else {
 		closeFd(a, mnt, at)

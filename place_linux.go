@@ -3,6 +3,7 @@ package main
 import (
 	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,73 @@ func (b *birth) place(dir string) *mount {
 		}
 	}
 	return nil
+}
+
+// kernelTree says whether a mount shows the kernel's own files, of which some are covered, and is there
+// to be covered by descriptor: a name could lead elsewhere by then, as whoever may write to the rootfs may
+// rename the directory under a mount as long as it is not one of theirs.
+func (m *mount) kernelTree() bool {
+	switch {
+	case m.opt.Remount:
+		return false
+	case m.opt.Bind:
+		return !m.leftToInit() && (m.said() == "/proc" || m.said() == "/sys")
+	}
+	return m.Type == "proc" || m.Type == "sysfs"
+}
+
+// kernelTreeOf is the mount of that kind by which a path is reached, or nil.
+func (b *birth) kernelTreeOf(file string) *mount {
+	top := len(file) + 1 // what is deeper than a later mount is hidden by that
+	for _, m := range slices.Backward(b.mounts) {
+		if m.opt.Remount || !within(file, m.said()) || len(m.said()) >= top {
+			continue
+		}
+		if m.kernelTree() {
+			return m
+		}
+		top = len(m.said())
+	}
+	return nil
+}
+
+// hasCovers says whether a path that the config covers is in the mount.
+func (b *birth) hasCovers(m *mount) bool {
+	if !m.kernelTree() || b.spec.Linux == nil {
+		return false
+	}
+	in := func(p string) bool { return b.kernelTreeOf(path.Clean("/"+p)) == m }
+	return slices.ContainsFunc(b.spec.Linux.MaskedPaths, in) || slices.ContainsFunc(b.spec.Linux.ReadonlyPaths, in)
+}
+
+// openCovered opens a path that is to be covered.
+func (b *birth) openCovered(a *program.Assembler, fd program.Reg, p string, flags uint64) program.Call {
+	file := path.Clean("/" + p)
+	m := b.kernelTreeOf(file)
+	if m == nil {
+		return b.openInRoot(a, fd, p, flags, 0)
+	}
+	below := path.Clean("/" + strings.TrimPrefix(file, m.said()))
+	return a.Call(fd, unix.SYS_OPENAT2, m.mount, a.String(below), a.OpenHow(flags|unix.O_CLOEXEC, 0, inRoot), program.OpenHowSize).
+		Note(p).Retry(eagainTries)
+}
+
+// nothingOver fails if a mount lies over the container's root, where a link in the rootfs has led it:
+// whoever joins the container would be in that.
+func (b *birth) nothingOver(a *program.Assembler) {
+	top, is, want := a.Reg(), a.Reg(), a.Reg()
+	// There is nothing above, and the kernel goes on to what is mounted there.
+	b.openInRoot(a, top, "..", unix.O_PATH|unix.O_DIRECTORY, 0)
+	numberOfMount(a, is, top.Arg(), "/")
+	numberOfMount(a, want, b.root, "/")
+	over, clear := a.NewLabel(), a.NewLabel()
+	a.Unless(is.Arg(), want.Arg(), over)
+	a.Jump(clear)
+	a.Bind(over)
+	a.Fail(unix.EXDEV, "a link in the rootfs has led a mount of the config's over the root of all")
+	a.Bind(clear)
+	closeFd(a, top)
+	a.Release(is, want)
 }
 
 // places are the directories in which the runtime makes something.

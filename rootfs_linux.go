@@ -225,6 +225,7 @@ func (b *birth) enterRoot() []plan.Step {
 			Shell:  b.typed(b.shellEnterRoot),
 			Assemble: func(a *program.Assembler) {
 				if b.ownMounts() {
+					b.nothingOver(a)
 					// Over the root of the namespace, so that whoever joins it finds
 					// the container's files and not the host's. It may be there already.
 					attach(a, b.root, program.Const(unix.AT_FDCWD), a.String("/"), unix.MOVE_MOUNT_F_EMPTY_PATH).Note("/").Tolerate(unix.EINVAL, unix.ELOOP)
@@ -241,6 +242,7 @@ func (b *birth) enterRoot() []plan.Step {
 		Shell:  b.typed(b.shellEnterRoot),
 		Assemble: func(a *program.Assembler) {
 			dot := a.String(".")
+			b.nothingOver(a)
 			a.Call(program.Discard, unix.SYS_FCHDIR, b.root)
 			// pivot_root(".", ".") stacks the old root on the new one
 			// (pivot_root(2), NOTES), where "." finds it first.

@@ -164,3 +164,41 @@ evil() {
 	is "$STATUS:$(<"$T/out")" $'0:key\nmay mount'
 	is "$(ls "$T/src")" secret
 }
+
+@test "the directory under /proc exchanged while the container is made: what is read-only or masked stays so" {
+	command -v python3 >/dev/null || skip 'needs python3 for renameat2(2)'
+	own_rootfs
+	mkdir "$ROOTFS/fake"
+	cat >"$T/swap.py" <<'PYTHON'
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+a, b = (os.fsencode(p) for p in sys.argv[1:3])
+if libc.renameat2(-100, a, -100, b, 2) != 0:
+    sys.exit("renameat2: " + os.strerror(ctypes.get_errno()))
+print("ready", flush=True)
+while True:
+    libc.renameat2(-100, a, -100, b, 2)  # RENAME_EXCHANGE
+PYTHON
+	background python3 "$T/swap.py" "$ROOTFS/proc" "$ROOTFS/fake" >"$T/swap.out"
+	wait_for grep -q ready "$T/swap.out"
+	args sh -c 'until cat /proc/self/mountinfo 2>/dev/null; do :; done'
+	local ran=0
+	for _ in {1..40}; do
+		rt run --bundle "$BUNDLE" "$ID"
+		((STATUS == 0)) || continue
+		ran=$((ran + 1))
+		like "$OUT" $' /sys /(proc|fake)/sys ro,'
+		like "$OUT" $' /null /(proc|fake)/(keys|timer_list) ro,'
+	done
+	((ran > 0)) || skip 'no container came to run in spite of the exchange'
+}
+
+@test "a volume on / by a link in the image: nothing lies over the root, where an exec would be in it" {
+	own_rootfs
+	mkdir "$T/volume"
+	give "$T/volume"
+	ln -s / "$ROOTFS/vol"
+	mount_add /vol bind "$T/volume" bind
+	refused 'over the root of all' run --bundle "$BUNDLE" "$ID"
+	refused 'over the root of all' run --no-pivot --bundle "$BUNDLE" "$ID"
+}
