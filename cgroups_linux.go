@@ -22,6 +22,9 @@ import (
 // engines read their statistics.
 var statisticsControllers = []string{"cpu", "cpuset", "io", "memory", "pids"}
 
+// makeCgroup is the step as an error has it.
+const makeCgroup = "make the cgroup"
+
 // cgroups is what /linux/cgroupsPath and /linux/resources come to.
 type cgroups struct {
 	dirs          cgroup.Dirs
@@ -38,8 +41,11 @@ type cgroups struct {
 // container goes without a cgroup where the user may make none (refused says why), unless
 // it asks for a limit.
 func cgroupsOf(s *specs.Spec, id string, h *host, opt *birthOptions) (_ *cgroups, _ []error, refused error) {
-	if h.layout == nil || len(h.layout.Hierarchies) == 0 {
-		return nil, nil, nil
+	if h.layout == nil {
+		return nil, nil, nil // the caller wants none
+	}
+	if len(h.layout.Hierarchies) == 0 {
+		return nil, noHierarchy(s, h), errNoHierarchy
 	}
 	c := &cgroups{mode: h.layout.Mode}
 	var faults []error
@@ -72,6 +78,23 @@ func cgroupsOf(s *specs.Spec, id string, h *host, opt *birthOptions) (_ *cgroups
 	// Without that right no filter can be set, and none is needed: a user namespace's
 	// root can make no device (mknod(2)), and opens those that the user could.
 	return c, faults, nil
+}
+
+var errNoHierarchy = errors.New("no cgroup file system is mounted at " + cgroup.Root)
+
+// noHierarchy is what a container that should have a cgroup asks for where there is none.
+// Without one it would have all devices, too, which no config asks for.
+func noHierarchy(s *specs.Spec, h *host) (faults []error) {
+	if s.Linux != nil {
+		if _, err := cgroup.Writes(h.layout, s.Linux.Resources); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	if !h.rootless {
+		faults = append(faults, advise(fmt.Errorf(makeCgroup+": %w", errNoHierarchy),
+			"mount -t cgroup2 cgroup2 "+cgroup.Root+"; or go without limits and a device filter: --cgroup-manager disabled"))
+	}
+	return faults
 }
 
 // refuses says what keeps a rootless container out of its cgroup.
@@ -155,7 +178,7 @@ func (b *birth) makeCgroup() []plan.Step {
 		return b.connectSystemd()
 	}
 	steps := []plan.Step{{
-		Field: c.field(), By: plan.Runtime, Words: "make the cgroup " + strings.Join(c.dirs.Paths(), ", "),
+		Field: c.field(), By: plan.Runtime, Name: makeCgroup, Words: makeCgroup + " " + strings.Join(c.dirs.Paths(), ", "),
 		Shell: b.typed(c.shellMake),
 		Do: func() (func() error, error) {
 			cg, err := c.dirs.Create(cgroup.Controllers(append(append([]cgroup.Write(nil), c.before...), c.after...)), statisticsControllers)

@@ -162,6 +162,10 @@ func hint(err error) string {
 		}
 	}
 	switch {
+	case errno == unix.EMFILE:
+		return "ulimit -n limits how many files the runtime may have open"
+	case step != nil && step.step.Name == makeCgroup && (errno == unix.EROFS || errno == unix.EACCES || errno == unix.EPERM):
+		return "--cgroup-manager disabled goes without cgroups, limits and a device filter; --rootless=true only where none can be made"
 	case errors.Is(err, systemd.ErrNotRunning):
 		return "--cgroup-manager cgroupfs does without systemd"
 	case strings.Contains(text, wrongType) && strings.Contains(text, "/annotations has "):

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -78,6 +79,9 @@ func run(args []string) (status int) {
 	app.Before = func(c *cli.Context) (err error) {
 		debug := c.Bool("debug") || c.String("log-level") == "debug"
 		log, err = runlog.Open(c.String("log"), c.String("log-format"), debug)
+		if perr := (*os.PathError)(nil); errors.As(err, &perr) {
+			return fmt.Errorf("--log: %w", err)
+		}
 		return err
 	}
 	err := app.Run(args)
@@ -107,7 +111,7 @@ func newApp() *cli.App {
 	cli.VersionPrinter = func(c *cli.Context) {
 		fmt.Fprintf(c.App.Writer, "oci-mini version %s\ncommit: %s\nspec: %s\ngo: %s\n", version, commit, specs.Version, runtime.Version())
 	}
-	return &cli.App{
+	app := &cli.App{
 		Name: "oci-mini",
 		// A repeated flag is the way to give several values: one may hold a comma.
 		DisableSliceFlagSeparator: true,
@@ -115,7 +119,7 @@ func newApp() *cli.App {
 		Version:                   version,
 		Compiled:                  time.Unix(1, 0),              // printed nowhere; the library would look at the binary
 		ExitErrHandler:            func(*cli.Context, error) {}, // run prints them
-		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return err },
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return misused("", err) },
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "debug", Usage: "write a record of each step that is done to the log, or to standard error without one"},
 			&cli.StringFlag{Name: "log", Usage: "append records to this `FILE`"},
@@ -133,11 +137,24 @@ func newApp() *cli.App {
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return fmt.Errorf("no such command: %s", c.Args().First())
+				return misused("", fmt.Errorf("no such command: %s", c.Args().First()))
 			}
 			return cli.ShowAppHelp(c)
 		},
 	}
+	for _, command := range app.Commands {
+		// The library would print all of the help to the standard output.
+		command.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return misused(command.Name, err) }
+	}
+	return app
+}
+
+// misused is an error of the command line, with where to look.
+func misused(command string, err error) error {
+	if command == "" {
+		return advise(err, "oci-mini --help lists commands and global flags, which stand before the command")
+	}
+	return advise(fmt.Errorf("%s: %w", command, err), "oci-mini "+command+" --help lists its flags")
 }
 
 var versionCommand = &cli.Command{
@@ -149,6 +166,9 @@ var versionCommand = &cli.Command{
 // storeOf is the store of containers that the global flags name.
 func storeOf(c *cli.Context) *state.Store {
 	root := c.String("root")
+	if root != "" && path.Clean(root) == "/" {
+		return state.Unavailable(errors.New("--root: must not be /, where each directory would be taken for a container"))
+	}
 	if root == "" {
 		var err error
 		if root, err = stateRoot(); err != nil {

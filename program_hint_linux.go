@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"strings"
 
@@ -33,8 +32,9 @@ func advise(err error, advice string) error {
 // rootView is a root file system as it can be looked at once a program could not be executed
 // in it: from outside, without the container's mounts, or through a process inside.
 type rootView struct {
-	root   string
-	mounts []specs.Mount // not to be seen at root
+	root   string        // of the bundle
+	mounts []specs.Mount // not to be seen there
+	open   func() (int, error)
 }
 
 // programHint says what is wrong with the program of a process that could not be found or
@@ -54,10 +54,8 @@ func programHint(in rootView, p *specs.Process, env []string, field string, err 
 	case field != "/process/args/0":
 	case f.Errno == unix.EACCES:
 		return in.why(name, p.Cwd, env, f.Errno)
-	case f.Errno == unix.ENOENT && strings.Contains(name, "/") && len(in.mounts) > 0:
-		return "the path is one inside the container, whose root file system is " + in.root
 	case f.Errno == unix.ENOENT && strings.Contains(name, "/"):
-		return "the path is one inside the container"
+		return "the path is one inside the container, whose root file system is " + in.root
 	case f.Errno == unix.ENOENT && len(candidates(name, env)) == 0:
 		return "/process/env has no PATH with an absolute directory"
 	}
@@ -67,7 +65,7 @@ func programHint(in rootView, p *specs.Process, env []string, field string, err 
 // why looks at the files that the program may be, and at what is wrong with the first
 // that there is.
 func (t rootView) why(name, cwd string, env []string, errno unix.Errno) string {
-	root, err := unix.Open(t.root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := t.open()
 	if err != nil {
 		return ""
 	}
@@ -98,10 +96,17 @@ func (t rootView) why(name, cwd string, env []string, errno unix.Errno) string {
 	return ""
 }
 
+// bundleView is a root file system as the bundle has it.
+func bundleView(root string, mounts []specs.Mount) rootView {
+	return rootView{root, mounts, func() (int, error) {
+		return unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}}
+}
+
 // viewOfRoot is the root in which the process of a birth was to be executed.
 func (b *birth) viewOfRoot() rootView {
-	if b.joins {
-		return rootView{root: fmt.Sprintf("/proc/%d/root", b.dir.Record.Init.Pid)}
+	if b.joins && b.opt.openRoot != nil {
+		return rootView{root: b.rootfs, open: b.opt.openRoot}
 	}
-	return rootView{b.rootfs, b.spec.Mounts}
+	return bundleView(b.rootfs, b.spec.Mounts)
 }

@@ -41,7 +41,11 @@ var startCommand = &cli.Command{
 			return err
 		}
 		id := c.Args().First()
-		return failed(c, id, start(storeOf(c), id))
+		err := start(storeOf(c), id)
+		if errors.Is(err, state.ErrNotExist) {
+			id = "" // the error names it
+		}
+		return failed(c, id, err)
 	},
 }
 
@@ -77,6 +81,11 @@ func startLocked(dir *state.Dir) (_ *notifier, failed error) {
 		return nil, errors.New("cannot start a container that has stopped")
 	case specs.StateCreating:
 		return nil, errors.New("cannot start a container that is still being created")
+	case statusPaused:
+		if waiting(dir) {
+			return nil, advise(errors.New("cannot start a container in the paused state"), "oci-mini resume lets it wait for start again")
+		}
+		fallthrough
 	default:
 		return nil, errors.New("cannot start an already running container")
 	}
@@ -138,7 +147,7 @@ func startHint(dir *state.Dir, f *program.Failure) string {
 	if err != nil || s.Process == nil {
 		return ""
 	}
-	return programHint(rootView{dir.Record.Rootfs, s.Mounts}, s.Process, s.Process.Env, "/process/args", f)
+	return programHint(bundleView(dir.Record.Rootfs, s.Mounts), s.Process, s.Process.Env, "/process/args", f)
 }
 
 // letExecute waits for the process's execve, or its failure. If its filter has a

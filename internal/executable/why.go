@@ -59,7 +59,7 @@ func (w why) of(name string, errno unix.Errno, depth int) string {
 	case isELF && !elf.runsHere():
 		return fmt.Sprintf("%s is a program for %s, and this machine is %s", name, elf.machine(), runtime.GOARCH)
 	case isELF && errno == unix.ENOENT && elf.interpreter != "" && w.missing(elf.interpreter):
-		return fmt.Sprintf("the dynamic linker of %s, %s, is not in the container", name, elf.interpreter)
+		return fmt.Sprintf("the dynamic linker of %s, %q, is not in the container", name, elf.interpreter)
 	case isELF && errno == unix.ENOEXEC:
 		return name + " is a damaged program, or one that this kernel is not built for"
 	case !isELF && errno == unix.ENOEXEC:
@@ -78,7 +78,7 @@ func (w why) script(name, line string, errno unix.Errno, depth int) string {
 	case errno == unix.ENOENT && strings.HasSuffix(line, "\r") && w.missing(interpreter):
 		return fmt.Sprintf("the first line of %s ends with a carriage return, so that its interpreter is %q: the file has the line ends of Windows", name, interpreter)
 	case errno == unix.ENOENT && w.missing(interpreter):
-		return fmt.Sprintf("the interpreter of %s, %s, is not in the container", name, interpreter)
+		return fmt.Sprintf("the interpreter of %s, %q, is not in the container", name, interpreter)
 	case depth >= 4: // the kernel gives up at five (fs/exec.c)
 		return ""
 	}
@@ -111,7 +111,7 @@ func open(root int, name string) (file, error) {
 		return f, err
 	}
 	f.mode = st.Mode
-	if f.path, err = below(root, fd); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if f.path, err = below(root, fd); err != nil || !safe(fd, &st) {
 		return f, err
 	}
 	// The same file, not one that has taken its name.
@@ -124,6 +124,14 @@ func open(root int, name string) (file, error) {
 	n, err := unix.Pread(reading, head[:], 0)
 	f.head = head[:max(n, 0)]
 	return f, err
+}
+
+// safe says whether a file can be read without harm: a program that keeps what was written
+// to it. What the kernel makes up while it is read may wait, or be there once only.
+func safe(fd int, st *unix.Stat_t) bool {
+	var fs unix.Statfs_t
+	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Mode&0o111 != 0 && unix.Fstatfs(fd, &fs) == nil &&
+		fs.Type != unix.PROC_SUPER_MAGIC && fs.Type != unix.SYSFS_MAGIC
 }
 
 // below is the path of an open file from an open directory above it.

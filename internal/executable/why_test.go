@@ -50,6 +50,7 @@ func TestWhy(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"python":    "#!/usr/bin/python9 -u\nprint()\n",
+		"escape":    "#!/\x1b[2J\n",
 		"windows":   "#!/bin/sh\r\necho\r\n",
 		"twice":     "#!/python\n",
 		"dynamic":   program(here, true, "/lib/ld.so.9"),
@@ -94,11 +95,12 @@ func TestWhy(t *testing.T) {
 		errno         unix.Errno
 		want          string // a part, or "" for nothing at all
 	}{
-		{"/python", "", unix.ENOENT, "the interpreter of /python, /usr/bin/python9, is not in the container"},
-		{"/out", "", unix.ENOENT, "the interpreter of /out, /usr/bin/python9"},
-		{"/twice", "", unix.ENOENT, "the interpreter of /python, /usr/bin/python9"},
+		{"/python", "", unix.ENOENT, `the interpreter of /python, "/usr/bin/python9", is not in the container`},
+		{"/out", "", unix.ENOENT, `the interpreter of /out, "/usr/bin/python9"`},
+		{"/twice", "", unix.ENOENT, `the interpreter of /python, "/usr/bin/python9"`},
 		{"/windows", "", unix.ENOENT, `its interpreter is "/bin/sh\r"`},
-		{"/dynamic", "", unix.ENOENT, "the dynamic linker of /dynamic, /lib/ld.so.9, is not in the container"},
+		{"/escape", "", unix.ENOENT, `"/\x1b[2J"`}, // not to the terminal of who reads it
+		{"/dynamic", "", unix.ENOENT, `the dynamic linker of /dynamic, "/lib/ld.so.9", is not in the container`},
 		{"/dynamic32", "", unix.ENOENT, "/lib/ld32.so"},
 		{"/dynamic", "/lib", unix.ENOENT, ""},
 		{"/dynamic", "/dynamic", unix.ENOENT, ""},

@@ -68,7 +68,7 @@ running() {
 	no /etc 'permission denied|is a directory'
 	no /formless 'exec format error'
 	no /script 'no such file or directory'
-	has "$ERR" 'hint: the interpreter of /script, /no/interpreter, is not in the container'
+	has "$ERR" 'hint: the interpreter of /script, "/no/interpreter", is not in the container'
 	# To execute a file one need not be able to read it.
 	rt exec --user 1000:1000 "$ID" /locked/true
 	is "$STATUS:$ERR" 0:

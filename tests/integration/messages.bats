@@ -73,7 +73,7 @@ program() {
 		has "$ERR" "  hint: $2" || return 1
 		ok delete --force "$ID.c"
 	}
-	no script 'the interpreter of /bin/script, /usr/bin/python9, is not in the container'
+	no script 'the interpreter of /bin/script, "/usr/bin/python9", is not in the container'
 	no /bin/windows 'the first line of /bin/windows ends with a carriage return, so that its interpreter is "/bin/sh\r"'
 	no text '/bin/text is neither a program nor a script: a script begins with a line such as #!/bin/sh'
 	no empty '/bin/empty is an empty file'
@@ -81,7 +81,7 @@ program() {
 		no foreign '/bin/foreign is a program for s390x, and this machine is '
 	fi
 	if [[ $(head -c 6 "$ROOTFS/bin/busybox" | od -An -tx1) == *02\ 01 ]]; then
-		no dynamic 'the dynamic linker of /bin/dynamic, /lib/ld-none.so, is not in the container'
+		no dynamic 'the dynamic linker of /bin/dynamic, "/lib/ld-none.so", is not in the container'
 	fi
 	# What a mount hides from outside is not spoken of.
 	mkdir "$T/over"
@@ -236,4 +236,83 @@ waiting_for_config() {
 	printf '{"hostname": "a",\n%s' "$(tail -c +2 "$BUNDLE/config.json")" >"$T/c"
 	ok explain --config "$T/c" "$BUNDLE/"
 	has "$ERR" 'warning: /hostname: is there more than once: the last one, in line '
+}
+
+@test "where no cgroup file system is mounted, no container loses its device filter unasked" {
+	only_oci_mini "the words of its hints"
+	needs_root 'it unmounts /sys/fs/cgroup in a mount namespace of its own'
+	only_cgroupfs 'systemd has no part in it'
+	without() { # ARG...: rt in a mount namespace without cgroups
+		STATUS=0
+		unshare -m sh -c 'umount -l /sys/fs/cgroup && exec "$@"' sh "$RUNTIME" "${STATE[@]}" "$@" >"$T/out" 2>"$T/err" </dev/null 3>&- || STATUS=$?
+		ERR=$(<"$T/err")
+	}
+	config '.linux.resources.memory = {limit: 100000000}'
+	without run --bundle "$BUNDLE" "$ID"
+	((STATUS == 1))
+	has "$ERR" '/linux/resources/memory/limit: '
+	config 'del(.linux.resources.memory)'
+	without run --bundle "$BUNDLE" "$ID"
+	((STATUS == 1))
+	has "$ERR" "oci-mini: run $ID: make the cgroup: no cgroup file system is mounted at /sys/fs/cgroup"
+	has "$ERR" 'hint: mount -t cgroup2 cgroup2 /sys/fs/cgroup; or go without limits and a device filter: --cgroup-manager disabled'
+	without --cgroup-manager disabled run --bundle "$BUNDLE" "$ID"
+	is "$STATUS:$ERR" 0:
+	without --rootless=true run --bundle "$BUNDLE" "$ID"
+	((STATUS == 0)) || fail "$ERR"
+	has "$ERR" 'warning: the container has no cgroup'
+}
+
+@test "hardly any descriptors: a plain error, and no trace of a panic" {
+	only_oci_mini "the words of its hints"
+	local n
+	for n in 6 7 8 9 10 12; do
+		STATUS=0
+		(
+			ulimit -n "$n"
+			exec 3>&-
+			"$RUNTIME" "${STATE[@]}" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>"$T/err"
+		) || STATUS=$?
+		((STATUS == 1)) || fail "with $n: $STATUS, $(<"$T/err")"
+		lacks "$(<"$T/err")" goroutine
+		has "$(<"$T/err")" 'too many open files (EMFILE)'
+	done
+	nothing_left
+}
+
+@test "a command line that is wrong: one error, a hint, nothing on standard output" {
+	only_oci_mini "the words of its hints"
+	wrong() { # TEXT HINT ARG...
+		rt "${@:3}"
+		is "$STATUS:$OUT" 1: || return 1
+		is "$ERR" "oci-mini: $1"$'\n'"  hint: $2"
+	}
+	wrong 'run: flag provided but not defined: -bogus' 'oci-mini run --help lists its flags' run --bogus
+	wrong 'restore: flag needs an argument: -lsm-mount-context' 'oci-mini restore --help lists its flags' restore --lsm-mount-context
+	local general='oci-mini --help lists commands and global flags, which stand before the command'
+	wrong 'flag provided but not defined: -bogus' "$general" --bogus
+	wrong 'no such command: frob' "$general" frob
+	rt --root / list
+	is "$STATUS:$OUT:$ERR" '1::oci-mini: list: --root: must not be /, where each directory would be taken for a container'
+	rt --log "$T" list
+	is "$STATUS:$OUT:$ERR" "1::oci-mini: --log: open $T: is a directory (EISDIR)"
+	refused "oci-mini: start: container does not exist: \"$ID\"" start "$ID"
+}
+
+@test "start of a container that was paused before its start" {
+	only_oci_mini "the words of its hints"
+	args sleep 100
+	ok create --bundle "$BUNDLE" "$ID"
+	rt pause "$ID"
+	((STATUS == 0)) || skip "no cgroup that can be paused: $ERR"
+	rt start "$ID"
+	((STATUS == 1))
+	has "$ERR" 'cannot start a container in the paused state'
+	has "$ERR" 'hint: oci-mini resume lets it wait for start again'
+	ok resume "$ID"
+	status_is "$ID" created
+	ok start "$ID"
+	ok pause "$ID"
+	refused 'cannot start an already running container' start "$ID"
+	ok delete --force "$ID"
 }
