@@ -83,8 +83,12 @@ func requestOf(c *cli.Context) (*request, error) {
 	}
 	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), pidfdSocket: c.String("pidfd-socket"), cgroupManager: c.String("cgroup-manager"), rootless: c.String("rootless")}
 	r.named = c.NArg() != 1 || c.String("bundle") != "" || strings.ContainsAny(c.Args().First(), "./")
+	bundle := c.String("bundle")
+	if c.NArg() == 0 && bundle == "" {
+		bundle = "." // explain needs no id
+	}
 	var err error
-	if r.bundle, r.id, err = bundleAndID(c.Args().Slice(), c.String("bundle")); err != nil {
+	if r.bundle, r.id, err = bundleAndID(c.Args().Slice(), bundle); err != nil {
 		return nil, err
 	}
 	if c.Bool("systemd-cgroup") {
@@ -114,8 +118,6 @@ func requestOf(c *cli.Context) (*request, error) {
 func bundleAndID(args []string, bundle string) (dir, id string, err error) {
 	isBundle := func(s string) bool { return strings.Contains(s, "/") || s == "." || s == ".." }
 	switch {
-	case len(args) == 0 && bundle == "":
-		return "", "", errNoID
 	case len(args) > 0 && isBundle(args[0]):
 		if bundle != "" {
 			return "", "", fmt.Errorf("%s and --bundle %s both name a bundle", args[0], bundle)
@@ -123,7 +125,7 @@ func bundleAndID(args []string, bundle string) (dir, id string, err error) {
 		bundle, args = args[0], args[1:]
 	}
 	if len(args) > 1 {
-		return "", "", fmt.Errorf("too many arguments: %s", strings.Join(args, " "))
+		return "", "", advise(fmt.Errorf("too many arguments: %s", strings.Join(args, " ")), "the bundle comes first, and has a slash: BUNDLE/ ID")
 	}
 	if bundle == "" {
 		bundle = "."
@@ -131,11 +133,11 @@ func bundleAndID(args []string, bundle string) (dir, id string, err error) {
 	if dir, err = filepath.Abs(bundle); err != nil {
 		return "", "", err
 	}
-	id = filepath.Base(dir)
 	if len(args) == 1 {
-		id = args[0]
+		return dir, args[0], state.ValidID(args[0])
 	}
-	return dir, id, state.ValidID(id)
+	id = filepath.Base(dir)
+	return dir, id, advise(state.ValidID(id), "the id is the directory's name unless an argument behind the bundle gives one")
 }
 
 // load reads and checks the bundle's config, and says where the rootfs is.

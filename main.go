@@ -184,14 +184,19 @@ func storeOf(c *cli.Context) *state.Store {
 // arguments checks how many arguments a command got.
 func arguments(c *cli.Context, least, most int) error {
 	n := c.NArg()
-	switch {
+	switch name := c.Command.Name; {
 	case n < least:
-		return fmt.Errorf("%s: needs %d argument(s), got %d: see oci-mini %s --help", c.Command.Name, least, n, c.Command.Name)
+		return &miscounted{fmt.Sprintf("%s: needs %d argument(s), got %d: see oci-mini %s --help", name, least, n, name)}
 	case most >= 0 && n > most:
-		return fmt.Errorf("%s: takes at most %d argument(s), got %d: see oci-mini %s --help", c.Command.Name, most, n, c.Command.Name)
+		return &miscounted{fmt.Sprintf("%s: takes at most %d argument(s), got %d: see oci-mini %s --help", name, most, n, name)}
 	}
 	return nil
 }
+
+// miscounted is a wrong number of arguments. The text names the command.
+type miscounted struct{ text string }
+
+func (m *miscounted) Error() string { return m.text }
 
 // failed prefixes an error with the command and the container it is about.
 func failed(c *cli.Context, id string, err error) error {
@@ -199,7 +204,8 @@ func failed(c *cli.Context, id string, err error) error {
 		return nil
 	}
 	var exit exitError
-	if errors.As(err, &exit) {
+	var count *miscounted
+	if errors.As(err, &exit) || errors.As(err, &count) {
 		return err
 	}
 	if id == "" {
