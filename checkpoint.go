@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/oci-mini/oci-mini/internal/terminal"
 )
 
 // checkpointFlags are those of checkpoint alone. They are a variable of their own, so that the
@@ -33,11 +35,15 @@ var checkpointCommand = &cli.Command{
 		if err != nil {
 			return failed(c, id, err)
 		}
+		signals, err := terminal.Catch()
+		if err != nil {
+			return failed(c, id, err)
+		}
 		dir, err := lock(c, id)
 		if err != nil {
 			return err
 		}
 		defer dir.Close()
-		return failed(c, id, r.checkpoint(dir))
+		return failed(c, id, r.checkpoint(dir, signals))
 	},
 }

@@ -16,10 +16,11 @@ import (
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/program"
 	"github.com/oci-mini/oci-mini/internal/state"
+	"github.com/oci-mini/oci-mini/internal/terminal"
 )
 
 // checkpoint writes a container, whose lock is held, to the images.
-func (r *criuRequest) checkpoint(dir *state.Dir) error {
+func (r *criuRequest) checkpoint(dir *state.Dir, signals *terminal.Signals) error {
 	switch status, _ := statusOf(dir); status {
 	case specs.StateRunning, statusPaused:
 	default:
@@ -40,11 +41,10 @@ func (r *criuRequest) checkpoint(dir *state.Dir) error {
 	if err := r.parentImages(); err != nil {
 		return err
 	}
-	file, err := findCriu()
-	if err != nil {
+	if err := r.find(); err != nil {
 		return err
 	}
-	if err := criuFeatures(file, criu.Features{MemTrack: r.preDump || r.TrackMem, LazyPages: r.LazyPages}); err != nil {
+	if err := criuFeatures(r.file, criu.Features{MemTrack: r.preDump || r.TrackMem, LazyPages: r.LazyPages}); err != nil {
 		return err
 	}
 	dirs, err := r.open(true)
@@ -52,39 +52,18 @@ func (r *criuRequest) checkpoint(dir *state.Dir) error {
 		return err
 	}
 	defer dirs.close()
+	if err := r.openWork(dirs); err != nil {
+		return err
+	}
 	kind := criu.Dump
 	if r.preDump {
 		kind = criu.SinglePreDump
 	} else if err := errors.Join(r.writeNote(dirs.images), writeDescriptors(dirs.images, dir.Record, &r.Options)); err != nil {
 		return err
 	}
-	y := yard{dir: dir.Path}
-	if err := r.openCgroupYard(&y); err != nil {
+	if err := r.dump(kind, dir, pidfd, signals); err != nil {
 		return err
 	}
-	defer y.close()
-	s, err := (&criu.Start{Program: file, Options: program.Options{Flags: unix.CLONE_NEWNS, CgroupFd: -1}, Before: y.fill}).New()
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	// All that was said of it so far goes by its number.
-	if err := stillThere(pidfd, dir.Record.Init.Pid); err != nil {
-		return err
-	}
-	_, err = r.converse(s, kind, nil, func(a *criu.Answer) error {
-		switch a.Notice {
-		case "network-lock": // CRIU has stopped it: what has the number keeps it from here on
-			return stillThere(pidfd, dir.Record.Init.Pid)
-		case "status-ready":
-			return r.statusReady()
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	s.Wait()
 	if r.preDump || r.LeaveRunning {
 		return nil
 	}
@@ -93,6 +72,60 @@ func (r *criuRequest) checkpoint(dir *state.Dir) error {
 		return err
 	}
 	return destroy(dir)
+}
+
+// dump has CRIU write the processes, which goes by their numbers.
+func (r *criuRequest) dump(kind criu.Kind, dir *state.Dir, pidfd int, signals *terminal.Signals) error {
+	y := yard{dir: dir.Path}
+	if err := r.openCgroupYard(&y); err != nil {
+		return err
+	}
+	defer y.close()
+	var keep []int
+	settings, err := r.giveSettings()
+	if err != nil {
+		return err
+	}
+	if settings >= 0 {
+		defer unix.Close(settings)
+		keep = append(keep, settings)
+	}
+	s, err := (&criu.Start{Program: r.file, Options: program.Options{Flags: unix.CLONE_NEWNS, CgroupFd: -1}, Before: y.fill, Keep: keep, Apart: true}).New()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := stillThere(pidfd, dir.Record.Init.Pid); err != nil {
+		return err
+	}
+	var interrupted error
+	serves := false // the memory: nothing of CRIU is in the processes any more, and it is waited for without an end
+	heed := func() error {
+		if sig := signals.Next(); sig != 0 {
+			interrupted = errInterrupted{sig}
+		}
+		if serves {
+			return interrupted
+		}
+		return nil
+	}
+	_, err = r.converse(s, kind, heed, func(a *criu.Answer) error {
+		if interrupted != nil {
+			return interrupted
+		}
+		switch a.Notice {
+		case "network-lock": // CRIU has stopped it: what has the number keeps it from here on
+			return stillThere(pidfd, dir.Record.Init.Pid)
+		case "status-ready":
+			serves = true
+			return r.statusReady()
+		}
+		return nil
+	})
+	if err == nil {
+		s.Wait()
+	}
+	return err
 }
 
 // stillThere makes sure that a process has not ended, after which its number may be another's.
@@ -140,7 +173,13 @@ func checkpointed(dir *state.Dir) (*birth, error) {
 // describe tells CRIU what it cannot see by itself, and refuses what would go wrong.
 func (r *criuRequest) describe(b *birth, rec *state.Record) (err error) {
 	r.LogFile, r.Pid = "dump.log", rec.Init.Pid
-	if r.ConfigFile, err = criuConfig(b.spec, b.bundle); err != nil {
+	if b.spec.Linux != nil {
+		r.seccomp = b.spec.Linux.Seccomp
+	}
+	if err = r.readSettings(b.spec, b.bundle); err != nil {
+		return err
+	}
+	if err := noHostTerminal(rec); err != nil {
 		return err
 	}
 	seen, err := seeMounts(rec.Init.Pid)
@@ -247,6 +286,29 @@ func (r *criuRequest) describeCgroup(rec *state.Record) error {
 	var err error
 	r.ManageCgroups, err = criu.Choose(criu.CgroupModes, mode)
 	return err
+}
+
+// noHostTerminal refuses a container with a terminal of the host's among its streams. CRIU writes it,
+// with --shell-job and without, and fails when it restores it in a mount namespace that has it not.
+func noHostTerminal(rec *state.Record) error {
+	for i, key := range rec.Streams {
+		if !strings.HasPrefix(key, hostFile) {
+			continue
+		}
+		fd, err := unix.Open(fmt.Sprintf("/proc/%d/fd/%d", rec.Init.Pid, i), unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue // it is closed
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		now := streamKey(fd, &st)
+		unix.Close(fd)
+		major := unix.Major(st.Rdev) // devices.txt: TTY, and the slaves of PTYs
+		if err == nil && now == key && st.Mode&unix.S_IFMT == unix.S_IFCHR && (major == 4 || major >= 136 && major <= 143) {
+			return fmt.Errorf("descriptor %d of the first process is a terminal of the host, which CRIU cannot restore: with /process/terminal, a container has one of its own", i)
+		}
+	}
+	return nil
 }
 
 // writeDescriptors notes what the standard streams of the container were when it was made:

@@ -219,6 +219,10 @@ func (r *request) create() (_ *made, err error) {
 		if b.restored, err = b.prepareRestore(r.restore); err != nil {
 			return nil, err
 		}
+		if err := b.restored.ready(); err != nil {
+			b.restored.dirs.close()
+			return nil, err
+		}
 	}
 
 	b.signals = signals

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
@@ -23,7 +24,7 @@ var criuFlags = []cli.Flag{
 	&cli.BoolFlag{Name: "ext-unix-sk", Usage: "allow UNIX sockets whose other end is outside"},
 	&cli.BoolFlag{Name: "shell-job", Usage: "allow a session or a terminal that belongs to somebody outside"},
 	&cli.BoolFlag{Name: "file-locks", Usage: "take file locks along"},
-	&cli.StringFlag{Name: "manage-cgroups-mode", Usage: "what CRIU does about cgroups: `MODE` ignore, none, props, soft, full or strict", DefaultText: "soft where the container has cgroups of its own making, else ignore"},
+	&cli.StringFlag{Name: "manage-cgroups-mode", Usage: "what CRIU does about cgroups: `MODE` ignore, none, props, soft or full", DefaultText: "soft where the container has cgroups of its own making, else ignore"},
 	&cli.StringSliceFlag{Name: "empty-ns", Usage: "make the `NAMESPACE` anew, without what was in it: network is always"},
 	&cli.BoolFlag{Name: "auto-dedup", Usage: "punch pages out of images that are in a later one too"},
 	&cli.BoolFlag{Name: "lazy-pages", Usage: "leave the memory for later: its pages come by userfaultfd when they are used"},
@@ -36,6 +37,11 @@ type criuRequest struct {
 	images, work string // directories; work is "" if it is not said
 	statusFd     int    // gets a zero byte when pages can be asked for, -1: nobody asks
 	preDump      bool
+	file         string // the program criu
+	settings     string // CRIU's own, in the words of its files
+	settingsFile string // where they are from
+	seccomp      *specs.LinuxSeccomp
+	said         string // the flags that it is told of, for people
 }
 
 // criuRequestOf reads the flags; those that a command lacks are zero.
@@ -51,21 +57,21 @@ func criuRequestOf(c *cli.Context) (*criuRequest, error) {
 	r.Options = criu.Options{
 		WorkDir: -1, LogLevel: 4, NotifyScripts: true, OrphanPtsMaster: true, EmptyNs: unix.CLONE_NEWNET,
 		LeaveRunning: c.Bool("leave-running"), ParentImage: c.String("parent-path"),
-		TCPEstablished: c.Bool("tcp-established"), TCPSkipInFlight: c.Bool("tcp-skip-in-flight"), TCPClose: c.Bool("tcp-close"),
-		LinkRemap: c.Bool("link-remap"), ExtUnixSk: c.Bool("ext-unix-sk"), ShellJob: c.Bool("shell-job"),
-		FileLocks: c.Bool("file-locks"), AutoDedup: c.Bool("auto-dedup"), LazyPages: c.Bool("lazy-pages"),
 		LsmProfile: c.String("lsm-profile"), LsmMountContext: c.String("lsm-mount-context"),
 	}
 	r.TrackMem = r.ParentImage != ""
-	if c.IsSet("status-fd") {
-		r.statusFd = c.Int("status-fd")
-		flags, err := unix.FcntlInt(uintptr(r.statusFd), unix.F_GETFL, 0)
-		if err != nil {
-			return nil, fmt.Errorf("--status-fd %d: %w", r.statusFd, os.NewSyscallError("fcntl F_GETFL", err))
+	var said []string
+	for _, s := range criuSwitches {
+		if *s.of(&r.Options) = c.Bool(s.flag); c.Bool(s.flag) {
+			said = append(said, "--"+s.flag)
 		}
-		if flags&unix.O_ACCMODE == unix.O_RDONLY {
-			return nil, fmt.Errorf("--status-fd %d: it cannot be written to", r.statusFd)
-		}
+	}
+	r.said = strings.Join(said, " ")
+	if module, name, _ := strings.Cut(r.LsmProfile, ":"); r.LsmProfile != "" && (module != appArmor && module != seLinux || name == "") {
+		return nil, fmt.Errorf("--lsm-profile: %q is not apparmor:PROFILE or selinux:LABEL", r.LsmProfile)
+	}
+	if r.statusFd, err = statusFd(c); err != nil {
+		return nil, err
 	}
 	for _, name := range c.StringSlice("empty-ns") {
 		if name != "network" {
@@ -75,11 +81,62 @@ func criuRequestOf(c *cli.Context) (*criuRequest, error) {
 	if r.ManageCgroups, err = choice(c, "manage-cgroups-mode", criu.CgroupModes); err != nil {
 		return nil, err
 	}
+	if r.ManageCgroups != nil && r.ManageCgroups.Name == "strict" {
+		return nil, errors.New("--manage-cgroups-mode: strict restores nothing where the container's cgroup is there, which the runtime always makes: full restores what is in it all the same")
+	}
 	if r.NetworkLock, err = choice(c, "network-lock", criu.NetworkLocks); err != nil {
 		return nil, err
 	}
-	r.PageServer, err = pageServer(c.String("page-server"))
-	return r, err
+	if r.PageServer, err = pageServer(c.String("page-server")); err != nil {
+		return nil, err
+	}
+	return r, r.sensible(c.Command.Name)
+}
+
+// criuSwitches are the flags that CRIU itself has and knows what to do about.
+var criuSwitches = []struct {
+	flag string
+	of   func(*criu.Options) *bool
+}{
+	{"tcp-established", func(o *criu.Options) *bool { return &o.TCPEstablished }},
+	{"tcp-skip-in-flight", func(o *criu.Options) *bool { return &o.TCPSkipInFlight }},
+	{"tcp-close", func(o *criu.Options) *bool { return &o.TCPClose }},
+	{"link-remap", func(o *criu.Options) *bool { return &o.LinkRemap }},
+	{"ext-unix-sk", func(o *criu.Options) *bool { return &o.ExtUnixSk }},
+	{"shell-job", func(o *criu.Options) *bool { return &o.ShellJob }},
+	{"file-locks", func(o *criu.Options) *bool { return &o.FileLocks }},
+	{"auto-dedup", func(o *criu.Options) *bool { return &o.AutoDedup }},
+	{"lazy-pages", func(o *criu.Options) *bool { return &o.LazyPages }},
+}
+
+// sensible refuses flags of a checkpoint that CRIU would pass over as they stand together.
+func (r *criuRequest) sensible(command string) error {
+	switch {
+	case command != "checkpoint":
+	case r.LazyPages && r.preDump:
+		return errors.New("--lazy-pages: --pre-dump writes the memory")
+	case r.LazyPages && r.PageServer == nil:
+		return errors.New("--lazy-pages: needs --page-server ADDRESS:PORT, where the memory can be asked for")
+	case r.statusFd >= 0 && !r.LazyPages:
+		return errors.New("--status-fd: tells when the memory can be asked for, which takes --lazy-pages")
+	}
+	return nil
+}
+
+// statusFd reads the flag of that name, -1 if it is not given.
+func statusFd(c *cli.Context) (int, error) {
+	if !c.IsSet("status-fd") {
+		return -1, nil
+	}
+	fd := c.Int("status-fd")
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return -1, fmt.Errorf("--status-fd %d: %w", fd, os.NewSyscallError("fcntl F_GETFL", err))
+	}
+	if flags&unix.O_ACCMODE == unix.O_RDONLY {
+		return -1, fmt.Errorf("--status-fd %d: it cannot be written to", fd)
+	}
+	return fd, nil
 }
 
 // choice reads a flag whose values have names.
@@ -106,99 +163,12 @@ func pageServer(text string) (*criu.PageServer, error) {
 		return nil, fmt.Errorf("--page-server: %q is not ADDRESS:PORT", text)
 	}
 	address, port := strings.Trim(text[:at], "[]"), text[at+1:]
+	if strings.Trim(address, "0123456789abcdefABCDEF.:") != "" {
+		return nil, fmt.Errorf("--page-server: %q is no IP address: CRIU looks up no names", address)
+	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
 		return nil, fmt.Errorf("--page-server: %q is no port", port)
 	}
 	return &criu.PageServer{Address: address, Port: uint16(n)}, nil
 }
-
-// parentImages checks that the images that a dump builds on are there: what CRIU says of
-// others does not name them.
-func (r *criuRequest) parentImages() error {
-	if r.ParentImage == "" {
-		return nil
-	}
-	if filepath.IsAbs(r.ParentImage) {
-		return fmt.Errorf("--parent-path: %s must be relative to that of the images, so that both can be moved", r.ParentImage)
-	}
-	dir := filepath.Join(r.images, r.ParentImage)
-	fd, err := openCriuDir("--parent-path", dir, false, imagesAreWhose)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if err := trustImages(fd, dir); err != nil {
-		return fmt.Errorf("--parent-path: %w", err)
-	}
-	return nil
-}
-
-// open opens the directories; with create they are made, for their owner alone: an image
-// has all of the container's memory in it. Those that others may write to are refused, and
-// without create the images too. The caller is to close what it returns.
-func (r *criuRequest) open(create bool) (_ *criuDirs, err error) {
-	d := &criuDirs{images: -1, work: -1}
-	defer func() {
-		if err != nil {
-			d.close()
-		}
-	}()
-	if d.images, err = openCriuDir("--image-path", r.images, create, imagesAreWhose); err != nil {
-		return nil, err
-	}
-	if !create {
-		if err = trustImages(d.images, r.images); err != nil {
-			return nil, fmt.Errorf("--image-path: %w", err)
-		}
-	}
-	r.ImagesDir = d.images
-	if r.work == "" {
-		return d, nil
-	}
-	if d.work, err = openCriuDir("--work-path", r.work, true, "use a directory of root's, with mode 0700"); err != nil {
-		return nil, err
-	}
-	r.WorkDir = d.work
-	return d, nil
-}
-
-// criuDirs are open directories of a request. CRIU opens them again through this process.
-type criuDirs struct{ images, work int }
-
-func (d *criuDirs) close() {
-	for _, fd := range []int{d.images, d.work} {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-	}
-}
-
-// openCriuDir opens a directory in which nobody but root may write, or tells the remedy.
-func openCriuDir(flag, dir string, create bool, remedy string) (int, error) {
-	if create {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return -1, fmt.Errorf("%s: %w", flag, err)
-		}
-	}
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("%s: %w", flag, &os.PathError{Op: "open", Path: dir, Err: err})
-	}
-	if err := trustDir(fd, dir, remedy); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("%s: %w", flag, err)
-	}
-	return fd, nil
-}
-
-// logPath is CRIU's log.
-func (r *criuRequest) logPath() string {
-	dir := r.work
-	if dir == "" {
-		dir = r.images
-	}
-	return filepath.Join(dir, r.LogFile)
-}
-
-var errNotRoot = errors.New("needs the machine's root: CRIU reads and makes what belongs to the whole machine")

@@ -3,35 +3,38 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
-
 	"github.com/oci-mini/oci-mini/internal/criu"
 	"github.com/oci-mini/oci-mini/spec"
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
+
+var errNotRoot = errors.New("needs the machine's root: CRIU reads and makes what belongs to the whole machine")
 
 // oldestCriu is the version from which on all that is asked of CRIU is there: --lsm-profile
 // and --lsm-mount-context are the youngest.
 const oldestCriu = 31600
 
-// findCriu finds CRIU and makes sure that it is not too old.
-func findCriu() (string, error) {
-	file, err := criu.Look()
-	if err != nil {
-		return "", err
+// oldestSkip is the same for --network-lock skip.
+const oldestSkip = 31800
+
+// find finds CRIU and makes sure that it is not too old.
+func (r *criuRequest) find() (err error) {
+	if r.file, err = criu.Look(); err != nil {
+		return err
 	}
-	a, err := criu.Query(file, criu.VersionQuery, criu.Features{})
-	if err != nil {
-		return "", err
+	a, err := criu.Query(r.file, criu.VersionQuery, criu.Features{})
+	switch {
+	case err != nil:
+		return err
+	case a.Version < oldestCriu:
+		return fmt.Errorf("%s is version %s: %s is the oldest that will do", r.file, criu.VersionText(a.Version), criu.VersionText(oldestCriu))
+	case a.Version < oldestSkip && r.NetworkLock != nil && r.NetworkLock.Name == "skip":
+		return fmt.Errorf("--network-lock skip: %s is version %s, and %s the oldest that knows it", r.file, criu.VersionText(a.Version), criu.VersionText(oldestSkip))
 	}
-	if a.Version < oldestCriu {
-		return "", fmt.Errorf("%s is version %s: %s is the oldest that will do", file, criu.VersionText(a.Version), criu.VersionText(oldestCriu))
-	}
-	return file, nil
+	return nil
 }
 
 // criuFeatures makes sure that kernel and CRIU can do what only some can.
@@ -50,33 +53,6 @@ func criuFeatures(file string, want criu.Features) error {
 		return errors.New("--lazy-pages: the kernel lacks what CRIU needs of userfaultfd (criu check --feature uffd-noncoop)")
 	}
 	return nil
-}
-
-// The files that CRIU may read its settings from; the first is this runtime's own, the
-// second that of runc, whose containers may have come here.
-var criuConfigs = []string{"/etc/criu/oci-mini.conf", "/etc/criu/runc.conf"}
-
-// criuConfig is the file of settings that CRIU is to read after all that the runtime says,
-// so that it has the last word; "" for none.
-func criuConfig(s *specs.Spec, bundle string) (string, error) {
-	if _, said := s.Annotations[annotationCriuConfig]; !said {
-		for _, file := range criuConfigs {
-			if unix.Access(file, unix.F_OK) == nil {
-				return file, nil
-			}
-		}
-		return "", nil
-	}
-	file := annotatedPath(s, bundle, annotationCriuConfig)
-	if file == "" {
-		return "", nil
-	}
-	// CRIU passes over a file that is not there.
-	var st unix.Stat_t
-	if err := unix.Stat(file, &st); err != nil {
-		return "", fmt.Errorf("/annotations/%s: %w", annotationCriuConfig, &os.PathError{Op: "stat", Path: file, Err: err})
-	}
-	return file, nil
 }
 
 // uncheckpointable lists what of a config CRIU cannot keep, or what could lead it astray.
@@ -173,100 +149,7 @@ func criuNamespace(kind specs.LinuxNamespaceType) string {
 	return string(kind)
 }
 
-// converse asks CRIU and does the runtime's part of what it tells of, until it is done.
-func (r *criuRequest) converse(s *criu.Session, kind criu.Kind, heed func() error, do func(*criu.Answer) error) (*criu.Answer, error) {
-	if err := s.Begin(); err != nil {
-		return nil, err
-	}
-	if err := s.Ask(kind, &r.Options, criu.Features{}); err != nil {
-		return nil, err
-	}
-	for {
-		a, err := s.Next(heed)
-		if err != nil {
-			return nil, r.explained(kind, err)
-		}
-		if a.Notice == "" {
-			if !a.Success {
-				err = errors.New("criu could not do it")
-				if a.Message != "" {
-					err = errors.New(criu.Clean(a.Message))
-				}
-				return nil, r.explained(kind, err)
-			}
-			return a, nil
-		}
-		err = do(a)
-		if a.Fd >= 0 {
-			unix.Close(a.Fd)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := s.Go(); err != nil {
-			return nil, r.explained(kind, err)
-		}
-	}
-}
-
-// explained adds the last errors of CRIU's log to what is known of a failure, and where the
-// whole of it is.
-func (r *criuRequest) explained(kind criu.Kind, err error) error {
-	lines := criu.LastErrors(r.logPath())
-	if len(lines) > 0 {
-		err = fmt.Errorf("%s; the whole log is %s", strings.Join(lines, "; "), r.logPath())
-	}
-	return &criuError{kind, err}
-}
-
-// criuError is a failure of CRIU itself.
-type criuError struct {
-	kind criu.Kind
-	err  error
-}
-
-func (e *criuError) Error() string { return fmt.Sprintf("criu %s: %v", e.kind, e.err) }
-func (e *criuError) Unwrap() error { return e.err }
-
-// statusReady tells whoever waits at --status-fd that the pages can be asked for.
-func (r *criuRequest) statusReady() error {
-	if r.statusFd < 0 {
-		return nil
-	}
-	_, err := unix.Write(r.statusFd, []byte{0})
-	unix.Close(r.statusFd)
-	r.statusFd = -1
-	return os.NewSyscallError("write --status-fd", err)
-}
-
 // descriptorsFile is in the directory of the images: what the container's standard streams
 // were, in CRIU's words, so that those of restore can take their places. The name and
 // the form are runc's.
 const descriptorsFile = "descriptors.json"
-
-// criuHint is advice for what CRIU says, or "".
-func criuHint(err error) string {
-	var failed *criuError
-	text := err.Error()
-	switch {
-	case errors.Is(err, criu.ErrMissing):
-		return "checkpoint and restore are done by CRIU: install the package criu"
-	case !errors.As(err, &failed):
-		return ""
-	case strings.Contains(text, "iptables-restore"):
-		return "CRIU calls iptables to lock the network: install it, or give --network-lock nftables or skip"
-	case strings.Contains(text, "--shell-job"):
-		return "the container has a terminal or session of somebody outside: give --shell-job to checkpoint and to restore"
-	case strings.Contains(text, "tcp-established"):
-		return "give --tcp-established to checkpoint and to restore"
-	case strings.Contains(text, "ext-unix-sk"), strings.Contains(text, "External socket is used"):
-		return "give --ext-unix-sk to checkpoint and to restore"
-	case strings.Contains(text, "file-locks"), strings.Contains(text, "Some file locks"):
-		return "give --file-locks to checkpoint and to restore"
-	case strings.Contains(text, "ghost file"):
-		return "the setting ghost-limit in the file of org.criu.config is how much of a file without a name CRIU keeps"
-	case strings.Contains(text, "vdso"), strings.Contains(text, "kerndat"):
-		return "criu check tells whether this kernel and this CRIU suit each other"
-	}
-	return ""
-}

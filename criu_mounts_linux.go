@@ -24,6 +24,7 @@ type external struct {
 	must   uint64                 // MOUNT_ATTR_* that the config asks for
 	mask   bool                   // of a masked path: it need not be there
 	rec    bool                   // a tree of the host's
+	from   string                 // what belongs there, as the config names it
 	source func() int             // descriptor of what belongs there, at a restore; -1: nothing does
 	file   func() (string, error) // and the path by which CRIU finds it
 }
@@ -36,7 +37,7 @@ func (b *birth) externals() []external {
 		switch {
 		case m.opt.Remount:
 		case m.opt.Bind:
-			e.rec = m.opt.Rec
+			e.rec, e.from = m.opt.Rec, m.Source
 			e.source = func() int { return m.sourceFd }
 			e.file = func() (string, error) { return b.sourcePath(m) }
 			list = append(list, e)
@@ -47,7 +48,7 @@ func (b *birth) externals() []external {
 					e.at = path.Join(m.dest, path.Base(d.Hierarchy.Dir))
 					e.name = e.at
 				}
-				e.file = func() (string, error) { return d.Path, nil }
+				e.from, e.file = d.Path, func() (string, error) { return d.Path, nil }
 				list = append(list, e)
 			}
 		}
@@ -56,7 +57,7 @@ func (b *birth) externals() []external {
 		for i, p := range b.spec.Linux.MaskedPaths {
 			list = append(list, external{
 				field: fmt.Sprintf("/linux/maskedPaths/%d", i), at: path.Clean("/" + p), name: "/dev/null", mask: true,
-				source: func() int { return b.nullFd }, file: func() (string, error) { return "/dev/null", nil },
+				source: func() int { return b.nullFd },
 			})
 		}
 	}

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/cgroup"
-	"github.com/oci-mini/oci-mini/internal/criu"
 	"github.com/oci-mini/oci-mini/internal/mountopt"
 	"github.com/oci-mini/oci-mini/internal/program"
-	"github.com/oci-mini/oci-mini/internal/rawfile"
 )
 
 // yard is a tmpfs in CRIU's own mount namespace in which it finds mounts that it is not to make
@@ -28,37 +25,6 @@ type yardEntry struct {
 	name  string
 	fd    int // of a detached mount, -1: none
 	isDir bool
-}
-
-// nameMounts says where CRIU finds the rootfs and the mounts that it cannot make: where they are
-// on the host. A mount that was a slave CRIU makes one by the mount that its source lies
-// in, which must be as wide as the host's (do_set_group in the kernel's fs/namespace.c), so
-// that names of the runtime's own would not do. What is there when CRIU mounts it is compared
-// with what was opened; see holdToConfig.
-func (b *birth) nameMounts(t *restoration) (err error) {
-	if t.Root, err = truePath(b.rootfs); err != nil {
-		return fmt.Errorf("/root/path: %w", err)
-	}
-	named := map[string]bool{}
-	for _, e := range b.externals() {
-		if named[e.name] || e.source != nil && e.source() < 0 {
-			continue // the null device again, or a link that was copied
-		}
-		named[e.name] = true
-		if e.mask {
-			// CRIU 3.17 gives the second of several mounts of one source the attributes of
-			// that source, and not its own: so the source has them.
-			t.yard.entries = append(t.yard.entries, yardEntry{"null", b.nullFd, false})
-			t.External = append(t.External, "mnt["+e.name+"]:"+t.yard.dir+"/null")
-			continue
-		}
-		file, err := e.file()
-		if err != nil {
-			return fmt.Errorf("%s: %w", e.field, err)
-		}
-		t.External = append(t.External, "mnt["+e.name+"]:"+file)
-	}
-	return nil
 }
 
 // truePath is the path of a file without any links.
@@ -119,7 +85,12 @@ func (r *criuRequest) openCgroupYard(y *yard) error {
 	if err != nil {
 		return err
 	}
-	if layout.Mode != cgroup.Unified {
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return err
+	}
+	// A hierarchy of version 1 that is in use, but mounted nowhere here, CRIU would look for too.
+	if layout.Mode != cgroup.Unified || strings.Count(string(own), "\n") > 1 {
 		return fmt.Errorf("--manage-cgroups-mode %s: takes a host with cgroup2 alone; ignore leaves the container in its cgroup, without those of its own making", r.ManageCgroups.Name)
 	}
 	fd, err := cloneTree(cgroup.Root, false, 0)
@@ -130,60 +101,4 @@ func (r *criuRequest) openCgroupYard(y *yard) error {
 	y.entries = append(y.entries, yardEntry{"cgroups", -1, true}, yardEntry{"cgroups/unified", fd, true})
 	r.CgroupYard = y.dir + "/cgroups"
 	return nil
-}
-
-// noteFile is in the directory of the images: what of the checkpoint its restore has to know
-// besides what CRIU notes itself.
-const noteFile = "oci-mini.json"
-
-// note is its content.
-type note struct {
-	ManageCgroupsMode string `json:"manageCgroupsMode"`
-}
-
-// writeNote writes it.
-func (r *criuRequest) writeNote(images int) error {
-	data, err := json.Marshal(note{r.ManageCgroups.Name})
-	if err != nil {
-		return err
-	}
-	return writeImage(images, noteFile, data)
-}
-
-// writeImage writes a file beside CRIU's, for its owner alone.
-func writeImage(images int, name string, data []byte) error {
-	fd, err := unix.Openat(images, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return &os.PathError{Op: "openat", Path: name, Err: err}
-	}
-	f := os.NewFile(uintptr(fd), name)
-	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
-}
-
-// readMode is how the checkpoint treated cgroups; one of another runtime, which leaves no
-// note, as they do if nobody says otherwise.
-func readMode(images int) (*criu.Choice, error) {
-	n := note{"soft"}
-	data, err := readImage(images, noteFile)
-	if err == nil {
-		err = json.Unmarshal(data, &n)
-	}
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return nil, fmt.Errorf("--image-path: %w", err)
-	}
-	return criu.Choose(criu.CgroupModes, n.ManageCgroupsMode)
-}
-
-func readImage(images int, name string) ([]byte, error) {
-	fd, err := unix.Openat(images, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "openat", Path: name, Err: err}
-	}
-	defer unix.Close(fd)
-	data, err := rawfile.ReadFd(fd)
-	if err != nil {
-		err = &os.PathError{Op: "read", Path: name, Err: err}
-	}
-	return data, err
 }

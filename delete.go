@@ -33,9 +33,9 @@ var deleteCommand = &cli.Command{
 		id, force := c.Args().First(), c.Bool("force")
 		store := storeOf(c)
 		if c.Bool("regex") {
-			return failed(c, "", eachMatch(store, id, func(id string) error { return remove(store, id, force) }))
+			return failed(c, "", eachMatch(store, id, func(id string) error { return remove(store, id, force, nil) }))
 		}
-		err := remove(store, id, force)
+		err := remove(store, id, force, nil)
 		if force && errors.Is(err, state.ErrNotExist) {
 			return nil
 		}
@@ -46,8 +46,9 @@ var deleteCommand = &cli.Command{
 	},
 }
 
-// remove deletes a container.
-func remove(store *state.Store, id string, force bool) error {
+// remove deletes a container. With only it must be that one, by its first process: where it is gone
+// already, as a checkpoint or another delete has it, whoever has its id now stays as they are.
+func remove(store *state.Store, id string, force bool, only *state.Process) error {
 	if force {
 		// What runtimes left that were killed before their entry had its name.
 		// A failure hinders nobody; another delete will try again.
@@ -62,10 +63,16 @@ func remove(store *state.Store, id string, force bool) error {
 		defer dir.Close()
 		return dir.Remove()
 	}
+	if only != nil && errors.Is(err, state.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
+	if only != nil && dir.Record.Init != *only {
+		return nil
+	}
 	status, _ := statusOf(dir)
 	switch {
 	case status == specs.StateStopped:

@@ -1,23 +1,30 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/oci-mini/oci-mini/spec"
 )
 
+// explainFlags are those of explain alone.
+var explainFlags = []cli.Flag{
+	&cli.StringFlag{Name: "format", Value: "text", Usage: "`text`, json, or sh: a script of the commands that do the same"},
+	&cli.BoolFlag{Name: "create", Usage: "explain create, which waits for start, instead of run"},
+	&cli.BoolFlag{Name: "restore", Usage: "explain restore, with its flags, instead of run"},
+	&cli.BoolFlag{Name: "seccomp", Usage: "explain what the seccomp filter does: with all system calls, or with one"},
+	&cli.StringFlag{Name: "arch", Usage: "with --seccomp and a call: of this `ARCH`, such as x86 (default: this machine's)"},
+}
+
 var explainCommand = &cli.Command{
 	Name:      "explain",
 	Usage:     "print what run would do, step by step, without doing it",
 	ArgsUsage: "BUNDLE/ [ID], or --seccomp BUNDLE/ [SYSCALL [ARG...]]",
-	Flags: append([]cli.Flag{
-		&cli.StringFlag{Name: "format", Value: "text", Usage: "`text`, json, or sh: a script of the commands that do the same"},
-		&cli.BoolFlag{Name: "create", Usage: "explain create, which waits for start, instead of run"},
-		&cli.BoolFlag{Name: "seccomp", Usage: "explain what the seccomp filter does: with all system calls, or with one"},
-		&cli.StringFlag{Name: "arch", Usage: "with --seccomp and a call: of this `ARCH`, such as x86 (default: this machine's)"},
-	}, birthFlags...),
+	Flags:     slices.Concat(explainFlags, birthFlags, restoredFlags, criuFlags),
 	Action: func(c *cli.Context) error {
 		if c.Bool("seccomp") {
 			return failed(c, "", explainSeccomp(c))
@@ -31,6 +38,11 @@ var explainCommand = &cli.Command{
 			return failed(c, "", err)
 		}
 		r.opt.wait = c.Bool("create")
+		if c.Bool("restore") {
+			if r.restore, err = restoreRequestOf(c); err != nil {
+				return failed(c, r.id, err)
+			}
+		}
 		s, raw, rootfs, err := r.load()
 		if err != nil {
 			return failed(c, r.id, err)
@@ -47,6 +59,9 @@ var explainCommand = &cli.Command{
 			sayWarning(false, f.String())
 		}
 		b.explains = format != "text"
+		if r.restore != nil {
+			return failed(c, r.id, b.explainRestore(r.restore, format, c.App.Writer))
+		}
 		switch format {
 		case "json":
 			return b.plan().JSON(c.App.Writer)
@@ -55,4 +70,20 @@ var explainCommand = &cli.Command{
 		}
 		return b.plan().Text(c.App.Writer)
 	},
+}
+
+// explainRestore prints the plan of a restore of images that are there.
+func (b *birth) explainRestore(r *criuRequest, format string, w io.Writer) error {
+	if format == "sh" {
+		return errors.New("--format sh: there is no script for --restore: what criu is asked goes over a socket")
+	}
+	t, err := b.prepareRestore(r)
+	if err != nil {
+		return err
+	}
+	defer t.dirs.close()
+	if format == "json" {
+		return b.restorePlan(t).JSON(w)
+	}
+	return b.restorePlan(t).Text(w)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -14,129 +13,125 @@ import (
 	"github.com/oci-mini/oci-mini/internal/program"
 )
 
-// restoreProcesses lets CRIU work, and does the runtime's part when CRIU tells of it.
-func (b *birth) restoreProcesses(t *restoration) (func() error, error) {
-	undo := func() error {
-		if b.child == t.session.Child {
-			t.session.Close()
-			return nil
+// restore carries out the plan of a restore: the runtime's steps before CRIU's, and what comes after
+// one of CRIU's when it tells that it is done with it.
+func (b *birth) restore(t *restoration, undo *undoStack) error {
+	defer b.closeOpened()
+	defer t.dirs.close()
+	t.yard.dir = b.opt.stateDir
+	p := b.restorePlan(t)
+	next := 0
+	// own does the runtime's steps up to the next of CRIU's.
+	own := func() error {
+		for ; next < len(p.Steps) && p.Steps[next].By == plan.Runtime; next++ {
+			if err := b.do(&p.Steps[next], undo); err != nil {
+				return err
+			}
 		}
-		// What CRIU traces goes on when CRIU ends, so it is killed before; and what it traces
-		// nobody else can wait for, so it ends before that.
-		killTree(b.child.Pid)
-		_ = b.child.Kill()
-		t.session.Close()
-		_, err := b.child.Reap()
-		b.child.Release()
+		return nil
+	}
+	if err := own(); err != nil {
 		return err
 	}
-	answer, err := t.converse(t.session, criu.Restore, b.interrupted, func(a *criu.Answer) error { return b.heedCriu(t, a) })
-	if err != nil {
-		return undo, err
+	heed := func() error {
+		if next == len(p.Steps)-1 {
+			return nil // what comes now is for the container
+		}
+		return b.interrupted()
 	}
+	answer, err := t.converse(t.session, criu.Restore, heed, func(a *criu.Answer) error {
+		if a.Notice == masterOpened {
+			return t.keepMaster(a)
+		}
+		if p.Steps[next].Name != a.Notice {
+			return nil
+		}
+		logDone(&p.Steps[next])
+		next++
+		if err := b.adopt(t, a.NoticePid); err != nil {
+			return err
+		}
+		return own()
+	})
+	switch {
+	case err != nil:
+		return err
+	case next != len(p.Steps)-1:
+		return fmt.Errorf("criu has restored the processes without telling of %q", p.Steps[next].Name)
+	case answer.Pid != b.child.Pid:
+		return fmt.Errorf("criu restored process %d, but spoke of %d before", answer.Pid, b.child.Pid)
+	}
+	logDone(&p.Steps[next])
 	t.session.Wait()
-	if answer.Pid != b.child.Pid {
-		return undo, fmt.Errorf("criu restored process %d, but spoke of %d before", answer.Pid, b.child.Pid)
-	}
-	if !t.held {
-		return undo, errors.New("criu has not told when its processes had the privileges that they run with")
-	}
-	return undo, nil
-}
-
-// heedCriu does what is due when CRIU tells of something.
-func (b *birth) heedCriu(t *restoration, a *criu.Answer) error {
-	switch a.Notice {
-	case "setup-namespaces": // they are there, and nothing is in them yet
-		if err := b.adopt(t, a.NoticePid); err != nil {
-			return err
-		}
-		return b.doAll(b.loopbackUp(), b.runtimeHooks(), b.moveNetDevices())
-	case "orphan-pts-master":
-		return b.takeOrphan(a)
-	case "post-restore": // all processes are there, and none of them runs yet
-		if err := b.adopt(t, a.NoticePid); err != nil {
-			return err
-		}
-		if err := b.holdToConfig(); err != nil {
-			return err
-		}
-		time, err := b.shiftedByCriu()
-		if err != nil {
-			return err
-		}
-		b.dir.Record.CriuTime = time
-		if t.root, err = rootMountOf(b.child.Pid); err != nil {
-			return err
-		}
-		return b.doAll(b.limitCgroup(), []plan.Step{b.settle()})
-	case "pre-resume": // they have their credentials and filters too, and do not run yet
-		if err := b.holdPrivileges(b.child.Pid); err != nil {
-			return err
-		}
-		t.held = true
-	case "status-ready":
-		return t.statusReady()
-	}
 	return nil
 }
 
 // killTree kills what descends from a process that cannot run.
 func killTree(first int) {
-	_ = eachThread(first, func(pid, _ int, _ string) error {
-		if pid != first {
-			_ = unix.Kill(pid, unix.SIGKILL)
+	_ = eachThread(first, func(t *thread) error {
+		if t.pid != first {
+			_ = unix.Kill(t.pid, unix.SIGKILL)
 		}
 		return nil
 	})
 }
 
 // adopt makes a process that CRIU made the container's first.
-func (b *birth) adopt(t *restoration, pid int) (err error) {
-	if b.child != t.session.Child {
+func (b *birth) adopt(t *restoration, pid int) error {
+	if b.child != t.session.Child || pid == 0 {
 		return nil
 	}
 	child, err := program.Adopt(pid)
-	if err == nil {
-		b.child = child
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-// doAll does steps of the runtime, and leaves what they would have undone to the end of the
-// container's namespaces.
-func (b *birth) doAll(lists ...[]plan.Step) error {
-	for _, s := range slices.Concat(lists...) {
-		if err := b.interrupted(); err != nil {
-			return err
-		}
-		if back, err := s.Do(); err != nil {
-			if back != nil {
-				err = withCleanup(err, back())
-			}
-			return stepError(&s, err)
-		}
+	b.child = child
+	if b.launched != nil {
+		return b.launched()
 	}
 	return nil
 }
 
-// takeOrphan takes the master of the container's pty.
-func (b *birth) takeOrphan(a *criu.Answer) error {
+// keepMaster keeps the master of one of the container's ptys.
+func (t *restoration) keepMaster(a *criu.Answer) error {
 	if a.Fd < 0 {
 		return errors.New("the pty's master did not come along")
-	}
-	if !b.hasTerminal() || b.master != nil {
-		return nil
 	}
 	fd, err := unix.FcntlInt(uintptr(a.Fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
+	t.masters = append(t.masters, fd)
+	return nil
+}
+
+// useMaster takes the one of the container's terminal, which was made before those of execs: it has
+// the lowest number. The terminals of those hang up, as nobody has their masters any more.
+func (b *birth) useMaster(t *restoration) error {
+	console, lowest := -1, 0
+	for _, fd := range t.masters {
+		number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		if err != nil {
+			return os.NewSyscallError("ioctl TIOCGPTN", err)
+		}
+		if console < 0 || number < lowest {
+			console, lowest = fd, number
+		}
+	}
+	for _, fd := range t.masters {
+		if fd != console {
+			unix.Close(fd)
+		}
+	}
+	t.masters = nil
+	if console < 0 {
+		return nil // the processes have let go of it
+	}
+	if err := unix.SetNonblock(console, true); err != nil {
+		unix.Close(console)
 		return os.NewSyscallError("fcntl", err)
 	}
-	b.master = os.NewFile(uintptr(fd), "pty")
+	b.master = os.NewFile(uintptr(console), "pty")
 	return b.sendConsole()
 }
 

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-mini/oci-mini/internal/criu"
 	"github.com/oci-mini/oci-mini/internal/process"
 	"github.com/oci-mini/oci-mini/internal/seccomp"
 )
@@ -25,6 +27,57 @@ NoNewPrivs:	1
 Seccomp:	2
 Seccomp_filters:	1
 `
+
+// threadWith is a thread that has these files.
+func threadWith(files map[string]string) *thread {
+	return &thread{read: func(file string) (string, error) {
+		text, found := files[file]
+		if !found {
+			return "", unix.ENOENT
+		}
+		return text, nil
+	}}
+}
+
+// plainLimits are two lines of those that the kernel writes.
+const plainLimits = `Limit                     Soft Limit           Hard Limit           Units     
+Max cpu time              unlimited            unlimited            seconds   
+Max file size             1024                 2048                 bytes     
+`
+
+func TestAllowLimitsAndLabels(t *testing.T) {
+	files := map[string]string{"status": plainStatus, "limits": plainLimits, "attr/apparmor/current": "web (enforce)\n", "attr/current": "u:r:container_t:s0:c1,c2\x00"}
+	tests := []struct {
+		name string
+		most privileges
+		want string
+	}{
+		{"as high", privileges{limits: []specs.POSIXRlimit{{Type: "RLIMIT_FSIZE", Hard: 2048}, {Type: "RLIMIT_CPU", Hard: unix.RLIM_INFINITY}}}, ""},
+		{"lower", privileges{limits: []specs.POSIXRlimit{{Type: "RLIMIT_FSIZE", Hard: 4096}}}, ""},
+		{"higher", privileges{limits: []specs.POSIXRlimit{{Type: "RLIMIT_CPU", Hard: unix.RLIM_INFINITY}, {Type: "RLIMIT_FSIZE", Hard: 2047}}},
+			"/process/rlimits/1: its hard limit of RLIMIT_FSIZE is 2048, the config's is 2047"},
+		{"unlimited", privileges{limits: []specs.POSIXRlimit{{Type: "RLIMIT_CPU", Hard: 3}}}, "/process/rlimits/0: its hard limit of RLIMIT_CPU is unlimited, the config's is 3"},
+		{"not told", privileges{limits: []specs.POSIXRlimit{{Type: "RLIMIT_DATA", Hard: 3}}}, "the kernel does not tell RLIMIT_DATA"},
+		{"the profile", privileges{apparmor: label{"web", "/process/apparmorProfile"}}, ""},
+		{"nothing", privileges{apparmor: label{"unconfined", "/process/apparmorProfile"}}, ""},
+		{"another profile", privileges{apparmor: label{"we", "/process/apparmorProfile"}}, "/process/apparmorProfile: it is confined by the AppArmor profile web, not by we"},
+		{"the label", privileges{selinux: label{"u:r:container_t:s0:c1,c2", "--lsm-profile"}}, ""},
+		{"another label", privileges{selinux: label{"u:r:container_t:s0:c1,c3", "--lsm-profile"}}, "--lsm-profile: its SELinux label is u:r:container_t:s0:c1,c2, not u:r:container_t:s0:c1,c3"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.most.bounding, test.most.held, test.most.inheritable = 3, 3, 3
+			err := test.most.allow(threadWith(files))
+			if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
+	}
+	files["attr/apparmor/current"] = "web//child (enforce)\n"
+	if err := (privileges{bounding: 3, held: 3, inheritable: 3, apparmor: label{"web", ""}}).allow(threadWith(files)); err != nil {
+		t.Errorf("a child of the profile: %v", err)
+	}
+}
 
 func TestAllow(t *testing.T) {
 	most := privileges{bounding: 3, held: 3, inheritable: 3, filtered: true, noNew: true}
@@ -46,13 +99,14 @@ func TestAllow(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			err := most.allow(strings.Replace(plainStatus, test.old, test.now, 1))
+			err := most.allow(threadWith(map[string]string{"status": strings.Replace(plainStatus, test.old, test.now, 1)}))
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
 				t.Errorf("got  %v\nwant %s", err, test.want)
 			}
 		})
 	}
-	if err := (privileges{bounding: 3, held: 3, inheritable: 3}).allow(strings.NewReplacer("NoNewPrivs:	1", "NoNewPrivs:	0", "Seccomp:	2", "Seccomp:	0").Replace(plainStatus)); err != nil {
+	if err := (privileges{bounding: 3, held: 3, inheritable: 3}).allow(threadWith(map[string]string{
+		"status": strings.NewReplacer("NoNewPrivs:	1", "NoNewPrivs:	0", "Seccomp:	2", "Seccomp:	0").Replace(plainStatus)})); err != nil {
 		t.Errorf("neither is asked for: %v", err)
 	}
 }
@@ -63,14 +117,23 @@ func TestMostPrivileges(t *testing.T) {
 		b    birth
 		want privileges
 	}{
-		{"no process", birth{spec: &specs.Spec{}}, privileges{}},
+		{"no process", birth{spec: &specs.Spec{}}, privileges{apparmor: label{"", "/process/apparmorProfile"}, selinux: label{"", "/process/selinuxLabel"}}},
 		{"root's execve", birth{spec: &specs.Spec{Process: &specs.Process{}}, caps: &capabilities{bounding: 7, permitted: 1, inheritable: 8}, filter: &seccomp.Filter{}},
-			privileges{bounding: 7, held: 15, inheritable: 15, filtered: true}},
+			privileges{bounding: 7, held: 15, inheritable: 15, filtered: true, apparmor: label{"", "/process/apparmorProfile"}, selinux: label{"", "/process/selinuxLabel"}}},
 		{"no_new_privs", birth{spec: &specs.Spec{Process: &specs.Process{NoNewPrivileges: true}}, caps: &capabilities{bounding: 7, permitted: 1, inheritable: 8}},
-			privileges{bounding: 7, held: 1, inheritable: 9, noNew: true}},
+			privileges{bounding: 7, held: 1, inheritable: 9, noNew: true, apparmor: label{"", "/process/apparmorProfile"}, selinux: label{"", "/process/selinuxLabel"}}},
+		{"limits and labels", birth{caps: &capabilities{}, spec: &specs.Spec{Process: &specs.Process{
+			Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_CPU", Hard: 3}}, ApparmorProfile: "web", SelinuxLabel: "u:r:t:s0"}}},
+			privileges{limits: []specs.POSIXRlimit{{Type: "RLIMIT_CPU", Hard: 3}}, apparmor: label{"web", "/process/apparmorProfile"}, selinux: label{"u:r:t:s0", "/process/selinuxLabel"}}},
+		{"who may raise them, with a profile by flag", birth{caps: &capabilities{bounding: 1 << unix.CAP_SYS_RESOURCE}, spec: &specs.Spec{Process: &specs.Process{
+			Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_CPU", Hard: 3}}, ApparmorProfile: "web"}},
+			restored: &restoration{criuRequest: &criuRequest{Options: criu.Options{LsmProfile: "apparmor:other"}}}},
+			privileges{bounding: 1 << unix.CAP_SYS_RESOURCE, held: 1 << unix.CAP_SYS_RESOURCE, inheritable: 1 << unix.CAP_SYS_RESOURCE,
+				apparmor: label{"other", "--lsm-profile"}, selinux: label{"", "/process/selinuxLabel"}}},
 	}
 	for _, test := range tests {
-		if got := test.b.mostPrivileges(); got != test.want {
+		test.b.host = testHost(unified, "")
+		if got := test.b.mostPrivileges(); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: got %+v, want %+v", test.name, got, test.want)
 		}
 	}
@@ -88,11 +151,12 @@ func TestEachThread(t *testing.T) {
 	}
 	_, _ = out.Read(make([]byte, 1))
 	seen := map[int]bool{}
-	err = eachThread(cmd.Process.Pid, func(pid, tid int, status string) error {
-		if pid != tid || !strings.Contains(status, "\nCapBnd:\t") {
-			t.Errorf("process %d, thread %d: %q", pid, tid, status)
+	err = eachThread(cmd.Process.Pid, func(th *thread) error {
+		status, err := th.read("status")
+		if pid, tid := th.pid, th.tid; err != nil || pid != tid || !strings.Contains(status, "\nCapBnd:\t") {
+			t.Errorf("process %d, thread %d: %q, %v", pid, tid, status, err)
 		}
-		seen[pid] = true
+		seen[th.pid] = true
 		return nil
 	})
 	killTree(cmd.Process.Pid)
@@ -100,11 +164,11 @@ func TestEachThread(t *testing.T) {
 	if err != nil || len(seen) != 3 || !seen[cmd.Process.Pid] {
 		t.Errorf("got %v, %v: want three processes", seen, err)
 	}
-	if err := eachThread(cmd.Process.Pid, func(int, int, string) error { return nil }); !errors.Is(err, unix.ENOENT) {
+	if err := eachThread(cmd.Process.Pid, func(*thread) error { return nil }); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("of a process that is gone: %v", err)
 	}
 	threads := 0
-	if err := eachThread(os.Getpid(), func(int, int, string) error { threads++; return nil }); err != nil || threads < 2 {
+	if err := eachThread(os.Getpid(), func(*thread) error { threads++; return nil }); err != nil || threads < 2 {
 		t.Errorf("of this program: %d threads, %v", threads, err)
 	}
 }

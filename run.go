@@ -59,7 +59,7 @@ func (r *request) foreground(keep, subreaper bool) error {
 		return withCleanup(err, made.undo.unwind())
 	}
 	if !keep {
-		err = errors.Join(err, remove(r.store, r.id, true))
+		err = errors.Join(err, remove(r.store, r.id, true, &made.dir.Record.Init))
 	}
 	if err != nil {
 		return err

@@ -20,6 +20,10 @@ type Answer struct {
 	Version  int // 31700 is 3.17
 }
 
+// Heeds says whether it makes a difference for CRIU what has come of a notice: what it tells at the
+// end of a restore it only tells.
+func (a *Answer) Heeds() bool { return a.Notice != "pre-resume" && a.Notice != "post-resume" }
+
 // decode reads a criu_resp.
 func decode(text []byte) (*Answer, error) {
 	fields, err := fieldsOf(text)

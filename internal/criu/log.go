@@ -2,6 +2,7 @@ package criu
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strings"
 	"unicode"
@@ -36,6 +37,28 @@ func LastErrors(file string) []string {
 		}
 	}
 	return lines[max(len(lines)-lastLines, 0):]
+}
+
+// The directory that CRIU makes for the mounts of a restore (create_mnt_roots of criu/mount.c).
+const (
+	rootsBegin = "/tmp/.criu.mntns."
+	rootsMore  = 6 // letters and digits of mkdtemp(3)
+	logHead    = 8 << 20
+)
+
+// Roots is that directory by CRIU's log, or "".
+func Roots(file string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	text, _ := io.ReadAll(io.LimitReader(f, logHead))
+	_, after, _ := bytes.Cut(text, []byte(rootsBegin))
+	if len(after) < rootsMore || bytes.ContainsFunc(after[:rootsMore], func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		return ""
+	}
+	return rootsBegin + string(after[:rootsMore])
 }
 
 // Clean makes one line of a text that others may have had a part in, without what a

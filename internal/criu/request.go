@@ -185,17 +185,22 @@ type Features struct{ MemTrack, LazyPages bool }
 func request(kind Kind, o *Options, want Features) message {
 	var m message
 	m.number(1, int64(kind))
-	switch kind {
-	case FeatureCheck:
+	if kind == FeatureCheck {
 		var f message
 		f.flag(1, want.MemTrack)
 		f.flag(2, want.LazyPages)
 		m.sub(5, f)
-	case notify:
-		m.flag(3, true)
 	}
 	if o != nil {
 		m.sub(2, o.encode())
 	}
+	return m
+}
+
+// heard encodes a criu_req that says what has come of a notice.
+func heard(success bool) message {
+	var m message
+	m.number(1, int64(notify))
+	m.flag(3, success)
 	return m
 }

@@ -52,6 +52,8 @@ type Start struct {
 	Before, After func(a *program.Assembler)
 	// Keep are descriptors that CRIU gets under their own numbers.
 	Keep []int
+	// Apart says that what ends the caller's group, such as a Ctrl-C, does not end CRIU.
+	Apart bool
 }
 
 // New makes the process that becomes CRIU with [Session.Begin]. The caller is to Close the
@@ -71,6 +73,9 @@ func (s *Start) New() (_ *Session, err error) {
 		s.After(a)
 	}
 	call := func(nr uintptr, note string, args ...program.Arg) { a.Call(program.Discard, nr, args...).Note(note) }
+	if s.Apart {
+		call(unix.SYS_SETPGID, "", program.Const(0), program.Const(0))
+	}
 	// What the runtime was given besides is not CRIU's either.
 	call(unix.SYS_CLOSE_RANGE, "", program.Const(3), program.Const(uint32(1<<32-1)), program.Const(unix.CLOSE_RANGE_CLOEXEC))
 	for _, fd := range append([]int{pair[1]}, s.Keep...) {
@@ -121,7 +126,11 @@ func (s *Session) Ask(kind Kind, o *Options, want Features) error {
 }
 
 // Go lets a CRIU go on that has told of something ([Answer.Notice]).
-func (s *Session) Go() error { return s.send(request(notify, nil, Features{})) }
+func (s *Session) Go() error { return s.send(heard(true)) }
+
+// Deny has it give up, clean up behind it and answer that it has failed, if it heeds that
+// ([Answer.Heeds]).
+func (s *Session) Deny() error { return s.send(heard(false)) }
 
 func (s *Session) send(m message) error {
 	if err := unix.Sendmsg(s.sock, m, nil, nil, unix.MSG_NOSIGNAL); err != nil {

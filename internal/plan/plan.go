@@ -23,6 +23,9 @@ const (
 	Runtime Executor = "runtime"
 	// Init is the container's first process, between its clone and its execve.
 	Init Executor = "init"
+	// Criu is the program criu at a restore, in the place of Init. Its step ends when it tells
+	// of what is its Name, and it waits then for the runtime's that follow.
+	Criu Executor = "criu"
 )
 
 // Step is one thing that happens.
@@ -74,7 +77,7 @@ func (s *Step) String() string {
 // Plan is the list of steps in the order of time.
 type Plan struct {
 	Steps []Step `json:"steps"`
-	// Clone is the index of the step that creates the first process. Runtime
+	// Clone is the index of the step that creates the first process, or CRIU. Runtime
 	// steps before it happen first; one after it happens while init waits for it.
 	Clone int `json:"clone"`
 	// Caller is whom [Plan.Script] is for, such as "root".

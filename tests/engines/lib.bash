@@ -191,6 +191,19 @@ counts() {
 	[[ $(cat "/proc/$1/root/tmp/n") != "$before" ]]
 }
 
+# beyond PID NUMBER: the container's count of /bin/count is that far.
+beyond() {
+	(($(cat "/proc/$1/root/tmp/n") > $2))
+}
+
+# need_criu: skips the check where CRIU does not work, with CRIU's own words.
+need_criu() {
+	((EUID == 0)) || skip 'only root has CRIU'
+	command -v criu >/dev/null || skip 'criu is not installed'
+	criu check >"$WORK/criu" 2>&1 || true
+	grep -q '^Looks good' "$WORK/criu" || skip "criu check: $(head -n 1 "$WORK/criu")"
+}
+
 # all_at_once N COMMAND...: COMMAND with 1 to N as its last argument, at once.
 all_at_once() {
 	local n=$1 i pids=() bad=0

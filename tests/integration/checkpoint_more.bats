@@ -34,6 +34,26 @@ load criu
 	nothing_left
 }
 
+@test "restore in the foreground passes signals on" {
+	needs_criu
+	own_rootfs
+	args sh -c 'trap "echo usr1 >>/tmp/got" USR1; trap "exit 9" TERM; touch /tmp/ready; while :; do sleep 0.1; done'
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	wait_for test -e "$BUNDLE/rootfs/tmp/ready"
+	checkpoint
+	background "$RUNTIME" "${STATE[@]}" "${MANAGER[@]}" restore --bundle "$BUNDLE" --image-path "$T/images" "$ID" >"$T/restore.out" 2>&1
+	local restore=$PID
+	wait_for status_is "$ID" running
+	kill -USR1 "$restore"
+	wait_for test -e "$BUNDLE/rootfs/tmp/got"
+	kill -TERM "$restore"
+	local status=0
+	wait "$restore" || status=$?
+	is "$status" 9
+	is "$(<"$T/restore.out")" ''
+	nothing_left
+}
+
 @test "streams that are pipes, or files of the host, become those of restore" {
 	needs_criu
 	own_rootfs
@@ -116,42 +136,6 @@ load criu
 	is "$OUT" $'file\nfile'
 }
 
-@test "a pty: its master goes to the console socket again" {
-	needs_criu
-	own_rootfs
-	command -v python3 >/dev/null || skip 'needs python3 to receive a descriptor'
-	cat >"$T/receive.py" <<'PYTHON'
-import array, os, socket, sys, time
-s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-os.chdir(sys.argv[1])
-s.bind("console")
-s.listen(1)
-print("ready", flush=True)
-for _ in range(2):
-    c, _ = s.accept()
-    name, anc, _, _ = c.recvmsg(4096, socket.CMSG_SPACE(4))
-    fd = array.array("i", anc[0][2])[0]
-    os.write(fd, b"hello\n")
-    text = b""
-    while b"[hello]" not in text:
-        text += os.read(fd, 100)
-    print("got", name.decode(), flush=True)
-time.sleep(600)
-PYTHON
-	config '.process.terminal = true'
-	args sh -c 'while read -r line; do echo "[$line]"; done'
-	background python3 "$T/receive.py" "$T" >"$T/receive.out"
-	wait_for -t 20 grep -q ready "$T/receive.out"
-	ok run --detach --bundle "$BUNDLE" --console-socket "$T/console" "$ID"
-	wait_for grep -q got "$T/receive.out"
-	checkpoint
-	refused 'needs --console-socket' restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
-	restore --console-socket "$T/console"
-	twice() { (($(grep -c got "$T/receive.out") == 2)); }
-	wait_for twice
-	ok exec "$ID" ls -l /dev/console
-}
-
 @test "hooks: prestart and createRuntime run at a restore, poststop at a checkpoint" {
 	needs_criu
 	own_rootfs
@@ -210,6 +194,7 @@ PYTHON
 	}
 	weaker '/process/capabilities/bounding: it has CAP_SYS_ADMIN, which the config does not give it' \
 		'.process.capabilities |= map_values(["CAP_CHOWN"])'
+	weaker '/process/rlimits/0: its hard limit of RLIMIT_NOFILE is 1024, the config'\''s is 100' '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 100, hard: 100}]'
 	weaker '/linux/seccomp: it is under no filter' '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["syslog"], action: "SCMP_ACT_ERRNO", errnoRet: 1}]}'
 	weaker '/root/readonly: what is mounted on / in the container is not ro' '.root.readonly = true'
 	weaker "/mounts/$(jq '.mounts | length - 1' "$T/config.json"): what is mounted on /own in the container is not noexec" '.mounts[-1].options += ["noexec"]'
@@ -221,8 +206,27 @@ PYTHON
 	gone_on "$last"
 }
 
+@test "images with a filter that lets more through than the config's are refused" {
+	needs_criu
+	config '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["syslog", "keyctl"], action: "SCMP_ACT_ERRNO", errnoRet: 1}]}'
+	counting
+	checkpoint
+	cp "$BUNDLE/config.json" "$T/config.json"
+	config '.linux.seccomp.syscalls[0].names += ["bpf"]'
+	refused '/linux/seccomp: the images have another filter, which lets bpf of SCMP_ARCH_' restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
+	nothing_left
+	# One that is stricter than the config's stays.
+	cp "$T/config.json" "$BUNDLE/config.json"
+	config '.linux.seccomp.syscalls[0].names -= ["keyctl"]'
+	restore
+	gone_on
+	rt exec "$ID" dmesg
+	has "$ERR" 'Operation not permitted'
+}
+
 @test "images that others may read, and a chain of them, are restored" {
 	needs_criu
+	needs_tracking
 	counting
 	silent checkpoint --image-path "$T/before" --pre-dump "$ID"
 	checkpoint --parent-path ../before

@@ -9,11 +9,30 @@ load criu
 	config '.annotations = {"org.criu.config": "/nowhere/criu.conf"}'
 	args sleep 600
 	ok run --detach --bundle "$BUNDLE" "$ID"
-	refused '/annotations/org.criu.config: stat /nowhere/criu.conf: no such file or directory (ENOENT)' checkpoint --image-path "$T/images" "$ID"
+	refused '/annotations/org.criu.config: open /nowhere/criu.conf: no such file or directory (ENOENT)' checkpoint --image-path "$T/images" "$ID"
 	status_is "$ID" running
 	refute test -e "$T/images"
-	refused '/annotations/org.criu.config: stat /nowhere/criu.conf' restore --bundle "$BUNDLE" --image-path "$T" "$ID-2"
+	refused '/annotations/org.criu.config: open /nowhere/criu.conf' restore --bundle "$BUNDLE" --image-path "$T" "$ID-2"
 	refused 'does not exist' state "$ID-2"
+}
+
+@test "org.criu.config: settings that another user could have written are not believed" {
+	args sleep 600
+	config '.annotations = {"org.criu.config": "criu.conf"}'
+	echo 'action-script /bin/true' >"$BUNDLE/criu.conf"
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	try() {
+		refused "/annotations/org.criu.config: $BUNDLE/criu.conf $1" checkpoint --image-path "$T/images" "$ID"
+		has "$ERR" 'CRIU obeys them as root'
+		refused "/annotations/org.criu.config: $BUNDLE/criu.conf $1" restore --bundle "$BUNDLE" --image-path "$T/images" "$ID-2"
+		refute test -e "$T/images"
+		status_is "$ID" running
+	}
+	chmod 646 "$BUNDLE/criu.conf"
+	try 'has mode 0646 and group 0: others than user 0 may write to it, who could have the settings in it make user 0 do anything'
+	chmod 644 "$BUNDLE/criu.conf"
+	chown 54321 "$BUNDLE/criu.conf"
+	try 'belongs to user 54321, who could have the settings in it make user 0 do anything'
 }
 
 @test "a destination that could lead CRIU astray is refused by checkpoint and restore" {
@@ -96,11 +115,13 @@ load criu
 	chgrp 54321 "$T/before"
 	try "--image-path: $T/before has mode 0770 and group 54321"
 	rm "$T/images/parent"
+	echo '["", "", ""]' >"$T/images/descriptors.json"
 	chmod 1777 "$T/work"
 	try "--work-path: $T/work has mode 1777 and group 0: others than user 0 may write to it, who could have what is in it make user 0 do anything: use a directory of root's" --work-path "$T/work"
 	chown 54321 "$T/images"
 	try "--image-path: $T/images belongs to user 54321"
 	chown 0 "$T/images"
+	rm "$T/images/descriptors.json"
 	try "there is no checkpoint in $T/images"
 	refused 'does not exist' state "$ID"
 }
@@ -204,9 +225,16 @@ load criu
 	rt restore --lsm-mount-context
 	has "$ERR" 'flag needs an argument'
 	refused '--manage-cgroups-mode: "hard" is none of ignore, none, props, soft, full, strict' checkpoint --manage-cgroups-mode hard "$ID"
+	refused '--manage-cgroups-mode: strict restores nothing where the container'\''s cgroup is there' checkpoint --manage-cgroups-mode strict "$ID"
+	refused '--manage-cgroups-mode: strict restores nothing' restore --manage-cgroups-mode strict "$ID"
 	refused '--network-lock: "tape" is none of iptables, nftables, skip' checkpoint --network-lock tape "$ID"
 	refused '--page-server: "1.2.3.4" is not ADDRESS:PORT' checkpoint --page-server 1.2.3.4 "$ID"
 	refused '--page-server: "x" is no port' checkpoint --page-server 1.2.3.4:x "$ID"
+	refused '--page-server: "localhost" is no IP address' checkpoint --page-server localhost:99 "$ID"
+	refused '--lazy-pages: needs --page-server' checkpoint --lazy-pages "$ID"
+	refused '--lazy-pages: --pre-dump writes the memory' checkpoint --lazy-pages --pre-dump --page-server 127.0.0.1:99 "$ID"
+	refused '--status-fd: tells when the memory can be asked for, which takes --lazy-pages' checkpoint --status-fd 2 "$ID"
+	refused '--lsm-profile: "web" is not apparmor:PROFILE or selinux:LABEL' restore --lsm-profile web "$ID"
 	refused '--empty-ns: "ipc"' checkpoint --empty-ns ipc "$ID"
 	refused '--status-fd 99: ' checkpoint --status-fd 99 "$ID"
 	refused 'does not exist' checkpoint -leave-running --leave-running --empty-ns network --manage-cgroups-mode ignore "$ID"

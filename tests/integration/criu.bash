@@ -13,6 +13,16 @@ needs_criu() {
 	grep -q '^Looks good' "$SHARED/criu" || skip "criu check: $(head -n 1 "$SHARED/criu")"
 }
 
+# needs_tracking: skips the test where the kernel does not tell which pages were written to.
+needs_tracking() {
+	criu check --feature mem_dirty_track >/dev/null 2>&1 || skip 'this kernel does not tell which pages were written to'
+}
+
+# needs_cgroup2: skips the test where CRIU finds other hierarchies, mounted or not.
+needs_cgroup2() {
+	[[ $(</proc/self/cgroup) =~ ^0::[^[:space:]]*$ ]] || skip 'a host with cgroup2 alone'
+}
+
 # counting: a container that counts in a variable, which no file can restore.
 counting() {
 	own_rootfs

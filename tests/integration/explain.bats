@@ -65,3 +65,26 @@ setup_explain() {
 	((STATUS == 1))
 	has "$ERR" /process/cwd
 }
+
+@test "explain --restore: what criu is told, and what the runtime makes sure of, without doing it" {
+	setup_explain
+	needs_host_users 'CRIU restores as the machine'\''s root'
+	refused '--image-path: open ' explain --restore --image-path "$T/images" --bundle "$BUNDLE" "$ID"
+	mkdir -m 700 "$T/images" "$T/data"
+	echo '["pipe:[1]", "file[1:2]", ""]' >"$T/images/descriptors.json"
+	echo '{"manageCgroupsMode": "ignore"}' >"$T/images/oci-mini.json"
+	mount_add /data bind "$T/data" rbind ro
+	ok explain --restore --image-path "$T/images" --tcp-established --work-path "$T/work" --bundle "$BUNDLE" "$ID"
+	is "$ERR" ''
+	like "$OUT" "runtime  tell criu that the root is $ROOTFS +/root/path"
+	like "$OUT" "runtime  tell criu that $T/data belongs on /data +/mounts/[0-9]+"
+	has "$OUT" 'give criu descriptor 0 in the place of the container'
+	has "$OUT" --tcp-established
+	like "$OUT" 'criu     make the namespaces'
+	like "$OUT" 'criu     let the processes go on$'
+	refute test -e "$T/work"
+	ok explain --restore --format json --image-path "$T/images" --bundle "$BUNDLE" "$ID"
+	is "$(jq -r '[.steps[].by] | unique | join(" ")' <<<"$OUT")" 'criu runtime'
+	refused '--format sh: there is no script for --restore' explain --restore --format sh --image-path "$T/images" --bundle "$BUNDLE" "$ID"
+	nothing_left
+}

@@ -337,3 +337,18 @@ load helpers
 	is "$code" 42
 	nothing_left
 }
+
+@test "run: a container that somebody else has deleted, and whose id another has by then" {
+	args sh -c 'echo up; exec sleep 600'
+	background "$RUNTIME" "${STATE[@]}" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID" >"$T/first" 2>&1
+	local first=$PID status=0
+	wait_for status_is "$ID" running
+	# Held back while it is deleted, and its id is given away.
+	kill -STOP "$first"
+	ok delete --force "$ID"
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	kill -CONT "$first"
+	wait "$first" || status=$?
+	is "$status $(<"$T/first")" '137 up'
+	status_is "$ID" running
+}
