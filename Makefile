@@ -2,6 +2,7 @@ VERSION ?= 0.1.0
 COMMIT  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
+OUTPUT  ?= oci-mini
 GO      ?= go
 
 # staticcheck from PATH, or from where `go install` puts it.
@@ -16,7 +17,7 @@ BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags urfave_cli_no_
 .PHONY: build demo test test-vm test-engines check conformance install bench cross clean
 
 build:
-	$(BUILD) -o oci-mini .
+	$(BUILD) -o $(OUTPUT) .
 
 # A container of this machine's own root file system, read-only: a shell at a
 # terminal, a tour of what isolates it otherwise.

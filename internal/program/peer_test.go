@@ -46,6 +46,10 @@ func peerReport(t *testing.T, build func(a *Assembler, peer Arg)) (outcome, *Fai
 }
 
 func TestPeerFailure(t *testing.T) {
+	zeroth := unix.EBADF
+	if unix.SYS_READ != 0 {
+		zeroth = unix.EINVAL // io_setup, on machines without history
+	}
 	tests := []struct {
 		name  string
 		build func(a *Assembler, peer Arg)
@@ -59,10 +63,10 @@ func TestPeerFailure(t *testing.T) {
 			a.ReportTo(peer)
 			a.Call(Discard, unix.SYS_CLOSE, Const(-1))
 		}, &Failure{Origin: Origin{Nr: unix.SYS_CLOSE}, Errno: unix.EBADF}},
-		{"call number 0 on some machine", func(a *Assembler, peer Arg) {
+		{"call number 0", func(a *Assembler, peer Arg) {
 			a.ReportTo(peer)
 			a.Call(Discard, 0, Const(-1), Scratch(0), Const(1))
-		}, &Failure{Errno: unix.EBADF}},
+		}, &Failure{Errno: zeroth}},
 		{"fail", func(a *Assembler, peer Arg) {
 			a.ReportTo(peer)
 			a.Fail(unix.ENOTDIR, "/cwd")
