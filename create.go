@@ -323,7 +323,8 @@ func checkTerminal(s *specs.Spec, detach bool, consoleSocket string) error {
 	case socket && !terminal:
 		return errors.New("--console-socket: /process/terminal is false, so there is no console to send")
 	case terminal && detach && !socket:
-		return errors.New("/process/terminal: a process that is detached needs --console-socket")
+		return advise(errors.New("/process/terminal: a process that is detached needs --console-socket"),
+			`"terminal": false in the config's process does without a terminal`)
 	case socket && !detach:
 		return errors.New("--console-socket: only for a process that is detached: in the foreground, the terminal is the caller's")
 	}

@@ -99,21 +99,40 @@ func (s *Session) feed(b []byte) bool {
 	return true
 }
 
-// endOfFile types the end-of-file character (termios(3), VEOF) if the process's
-// terminal is in canonical mode: a pseudo terminal has no other end of input.
-// After an unfinished line it takes two, as at a keyboard.
+// endOfFile types the end-of-file character (termios(3), VEOF), now and again until the
+// session ends: a pseudo terminal has no other end of input, and a process reads an end
+// that was typed in canonical mode once only. It may have been another process, or it
+// changes the mode before it reads, as shells do that edit their line; then it gets a zero
+// byte in its place. After an unfinished line it takes two, as at a keyboard.
 func (s *Session) endOfFile(last byte) {
-	// For the master side the kernel answers with the modes of the other.
-	t, err := unix.IoctlGetTermios(s.masterFd, unix.TCGETS)
-	if err != nil || t.Lflag&unix.ICANON == 0 || t.Cc[unix.VEOF] == 0 {
-		return
+	for pause := firstEnd; ; pause = min(2*pause, lastEnd) {
+		// For the master side the kernel answers with the modes of the other.
+		t, err := unix.IoctlGetTermios(s.masterFd, unix.TCGETS)
+		if err != nil {
+			return
+		}
+		if end := t.Cc[unix.VEOF]; end != 0 {
+			typed := []byte{end}
+			if last != '\n' && t.Lflag&unix.ICANON != 0 {
+				typed = append(typed, end)
+			}
+			last = '\n'
+			if !s.feed(typed) {
+				return
+			}
+		}
+		if _, woken := wait(-1, 0, s.wake, pause); woken {
+			return
+		}
 	}
-	eof := []byte{t.Cc[unix.VEOF]}
-	if last != '\n' {
-		eof = append(eof, eof[0])
-	}
-	s.feed(eof)
 }
+
+// The end of input is typed again after the first pause, and each further one is twice as
+// long up to the last: who reads it soon gets it soon, and who never does is left alone.
+const (
+	firstEnd = 50 * time.Millisecond
+	lastEnd  = time.Minute
+)
 
 // writeAll writes b to fd, which may be in either mode. Writing by system call
 // keeps a broken pipe an error: os.File would raise SIGPIPE on descriptors 1

@@ -292,11 +292,28 @@ waiting_for_config() {
 	local general='oci-mini --help lists commands and global flags, which stand before the command'
 	wrong 'flag provided but not defined: -bogus' "$general" --bogus
 	wrong 'no such command: frob' "$general" frob
+	wrong 'run: too many arguments: web bundle/' 'the bundle comes first, and has a slash: BUNDLE/ ID' run web bundle/
+	rt run one two three
+	is "$STATUS:$OUT:$ERR" '1::oci-mini: run: takes at most 2 argument(s), got 3: see oci-mini run --help'
+	mkdir -p "$T/my bundle"
+	wrong 'run: invalid container ID format: "my bundle": only letters, digits and _+.- are allowed' \
+		"the id is the directory's name unless an argument behind the bundle gives one" run "$T/my bundle/"
 	rt --root / list
 	is "$STATUS:$OUT:$ERR" '1::oci-mini: list: --root: must not be /, where each directory would be taken for a container'
 	rt --log "$T" list
 	is "$STATUS:$OUT:$ERR" "1::oci-mini: --log: open $T: is a directory (EISDIR)"
 	refused "oci-mini: start: container does not exist: \"$ID\"" start "$ID"
+}
+
+@test "explain alone is about the bundle of the current directory" {
+	only_oci_mini "the words of its hints"
+	cd "$BUNDLE"
+	ok explain
+	like "$OUT" '^ +1  runtime '
+	config '.process.terminal = true'
+	wrong="/process/terminal: a process that is detached needs --console-socket"
+	rt run --detach --bundle "$BUNDLE" "$ID"
+	is "$STATUS:$ERR" "1:oci-mini: run $ID: $wrong"$'\n  hint: "terminal": false in the config'"'s process does without a terminal"
 }
 
 @test "start of a container that was paused before its start" {

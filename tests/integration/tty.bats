@@ -240,3 +240,17 @@ bye() {
 	has "$(<"$T/typed")" $'one\r\ntwo\r' # the shell takes the last newline off
 	nothing_left
 }
+
+@test "run: the end of a pipe ends a shell that edits its line, and each reader before it" {
+	only_oci_mini "types the end of input again"
+	config '.process.terminal = true | .process.args = ["sh"] | .process.env += ["PS1=$ "]'
+	RT_TIMEOUT=10 rt_stdin run --bundle "$BUNDLE" "$ID" <<<'echo $((41 + 1))'
+	((STATUS == 0)) || fail "$STATUS: $OUT"
+	has "$OUT" $'\n42'
+	RT_TIMEOUT=10 rt run --bundle "$BUNDLE" "$ID"
+	((STATUS == 0)) || fail "$STATUS: $OUT"
+	config '.process.args = ["sh", "-c", "cat; sleep 1; cat; echo over"]'
+	RT_TIMEOUT=10 rt_stdin run --bundle "$BUNDLE" "$ID" < <(printf unfinished)
+	((STATUS == 0)) || fail "$STATUS: $OUT"
+	has "$OUT" over
+}
