@@ -170,7 +170,7 @@ func hint(err error) string {
 		return "--cgroup-manager cgroupfs does without systemd"
 	case strings.Contains(text, wrongType) && strings.Contains(text, "/annotations has "):
 		return "each value must be of systemd's own type, such as uint64 50 for CPUWeight: org.freedesktop.systemd1(5) has them"
-	case nr == unix.SYS_FSOPEN && errno == unix.ENODEV:
+	case nr == unix.SYS_FSOPEN && errno == unix.ENODEV && !strings.Contains(text, "fsopen none") && !strings.Contains(text, "fsopen bind"):
 		return "the kernel has no such file system; /proc/filesystems lists those it has"
 	case strings.Contains(text, "mount_setattr idmap of ") && errno == unix.EINVAL:
 		return "this file system cannot be id-mapped on this kernel"
@@ -194,6 +194,12 @@ func hint(err error) string {
 		return "the search goes along the PATH in /process/env, inside the container"
 	case strings.Contains(text, "copy of ") && (errno == unix.EPERM || errno == unix.EACCES):
 		return "the copy keeps the owners, so that a user without privileges can copy what is all their own, or leave tmpcopyup out"
+	case errno == unix.EROFS && (field == "/process/cwd" || strings.HasPrefix(field, "/linux/devices/")):
+		return "it is missing, and cannot be made on a file system that is read-only: --overlay leaves that as it is"
+	case (strings.Contains(text, "--console-socket: connect") || strings.Contains(text, "--pidfd-socket: connect")) && (errno == unix.ENOENT || errno == unix.ECONNREFUSED):
+		return "whoever is to receive it must listen at this AF_UNIX socket before"
+	case strings.Contains(text, "/state.json: invalid ") || strings.Contains(text, "/state.json: unexpected end") || strings.Contains(text, "/state.json: no such file"):
+		return "oci-mini delete --force removes what is left of it, but not a cgroup that only its state could name"
 	case field == "/root/path" && errno == unix.ENOENT:
 		return "the container's files have to be there; oci-mini spec --host writes a config that borrows the host's"
 	case field == "/process/oomScoreAdj" && errno == unix.EACCES:

@@ -27,6 +27,10 @@ func mountHint(nr uintptr, errno unix.Errno, text string) string {
 		return "modes are octal: mode=1777"
 	case strings.Contains(text, "Unknown parameter"):
 		return "an option that is no mount flag goes to the file system, which does not know this one; oci-mini features lists the flags"
+	case strings.Contains(text, "fsopen none") || strings.Contains(text, "fsopen bind"):
+		return "a bind mount has bind or rbind among its options"
+	case nr == unix.SYS_FSPICK && errno == unix.EINVAL:
+		return "remount changes a mount, and nothing is mounted there"
 	case errno == unix.ENOTBLK:
 		return "the source must be a block device: losetup makes one of a file"
 	case errno == unix.EROFS && (strings.Contains(text, "mkdirat") || strings.Contains(text, "openat")):

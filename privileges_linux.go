@@ -263,7 +263,11 @@ func (c *capabilities) warn(say func(string)) {
 		return
 	}
 	if len(c.unknown) > 0 {
-		say("/process/capabilities: ignored, as the kernel has no such capability: " + strings.Join(c.unknown, ", "))
+		text := strings.Join(c.unknown, ", ")
+		if prefixed := "CAP_" + strings.ToUpper(c.unknown[0]); slices.Contains(capability.Names(), prefixed) {
+			text += " (names are like " + prefixed + ")"
+		}
+		say("/process/capabilities: ignored, as the kernel has no such capability: " + text)
 	}
 	if withheld := capability.In(c.withheld); len(withheld) > 0 {
 		say("/process/capabilities: not granted, as the runtime does not have it itself: " + strings.Join(withheld, ", "))

@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -53,7 +55,12 @@ func programHint(in rootView, p *specs.Process, env []string, field string, err 
 		return in.why(name, p.Cwd, env, f.Errno)
 	case field != "/process/args/0":
 	case f.Errno == unix.EACCES:
-		return in.why(name, p.Cwd, env, f.Errno)
+		if reason := in.why(name, p.Cwd, env, f.Errno); reason != "" {
+			return reason
+		}
+		if uid := p.User.UID; uid != 0 {
+			return fmt.Sprintf("user %d, of /process/user, has to be allowed to execute it, and to enter each directory on the way", uid)
+		}
 	case f.Errno == unix.ENOENT && strings.Contains(name, "/"):
 		return "the path is one inside the container, whose root file system is " + in.root
 	case f.Errno == unix.ENOENT && len(candidates(name, env)) == 0:
@@ -74,20 +81,24 @@ func (t rootView) why(name, cwd string, env []string, errno unix.Errno) string {
 	for _, m := range t.mounts {
 		over = append(over, executable.Resolve(root, path.Clean("/"+m.Destination)))
 	}
-	covered := func(file string) bool {
-		for _, at := range over {
-			if at == "/" || file == at || strings.HasPrefix(file, at+"/") {
-				return true
+	mountOf := func(file string) int { // the index of the one on top
+		for i := len(over) - 1; i >= 0; i-- {
+			if at := over[i]; at == "/" || file == at || strings.HasPrefix(file, at+"/") {
+				return i
 			}
 		}
-		return false
+		return -1
 	}
+	covered := func(file string) bool { return mountOf(file) >= 0 }
 	for _, file := range candidates(name, env) {
 		if !path.IsAbs(file) {
 			file = path.Join("/", cwd, file)
 		}
-		if covered(executable.Resolve(root, file)) {
-			return "" // it may be there that the program was found
+		if i := mountOf(executable.Resolve(root, file)); i >= 0 { // it may be there that the program was found
+			if errno == unix.EACCES && slices.Contains(t.mounts[i].Options, "noexec") {
+				return fmt.Sprintf("/mounts/%d is noexec", i)
+			}
+			return ""
 		}
 		if reason := executable.Why(root, file, errno, covered); reason != "" {
 			return reason

@@ -58,6 +58,9 @@ func (r *request) foreground(keep, subreaper bool) error {
 	if err != nil && !finished { // nothing is left, or is to be left
 		return withCleanup(err, made.undo.unwind())
 	}
+	if code == 128+int(unix.SIGKILL) {
+		made.tellOOM()
+	}
 	if !keep {
 		err = errors.Join(err, remove(r.store, r.id, true, &made.dir.Record.Init))
 	}
@@ -68,6 +71,21 @@ func (r *request) foreground(keep, subreaper bool) error {
 		return exitError(code)
 	}
 	return nil
+}
+
+// tellOOM warns if the container ended for want of memory: its exit status is that of any kill.
+func (m *made) tellOOM() {
+	if m.cgroup == nil {
+		return
+	}
+	if killed, err := m.cgroup.OOMKilled(); err != nil || !killed {
+		return
+	}
+	text := "the kernel has killed a process of the container for want of memory"
+	if l := m.spec.Linux; l != nil && l.Resources != nil && l.Resources.Memory != nil && l.Resources.Memory.Limit != nil {
+		text += fmt.Sprintf(": /linux/resources/memory/limit is %d", *l.Resources.Memory.Limit)
+	}
+	sayWarning(false, text)
 }
 
 // attend stays with a process in the foreground until it ends: signals and the

@@ -16,9 +16,10 @@ const headSize = 4096
 
 // file is a file below a root that has been looked at.
 type file struct {
-	mode uint32 // st_mode
-	path string // where it is, below the root
-	head []byte // how a regular file begins
+	mode   uint32 // st_mode
+	noexec bool   // the file system is mounted so
+	path   string // where it is, below the root
+	head   []byte // how a regular file begins
 }
 
 // Why says why a file was not executed with this errno, or "" if the file does not tell.
@@ -47,6 +48,9 @@ func (w why) of(name string, errno unix.Errno, depth int) string {
 		return name + " is no regular file"
 	case f.mode&0o111 == 0:
 		return fmt.Sprintf("%s is not executable: its mode is %#o (chmod +x)", name, f.mode&0o7777)
+	}
+	if f.noexec && errno == unix.EACCES {
+		return "the file system of " + name + " is mounted noexec"
 	}
 	line, script := bytes.CutPrefix(f.head, []byte("#!"))
 	elf, isELF := parse(f.head)
@@ -110,8 +114,12 @@ func open(root int, name string) (file, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return f, err
 	}
-	f.mode = st.Mode
-	if f.path, err = below(root, fd); err != nil || !safe(fd, &st) {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return f, err
+	}
+	f.mode, f.noexec = st.Mode, fs.Flags&unix.ST_NOEXEC != 0
+	if f.path, err = below(root, fd); err != nil || !safe(&st, &fs) {
 		return f, err
 	}
 	// The same file, not one that has taken its name.
@@ -128,9 +136,8 @@ func open(root int, name string) (file, error) {
 
 // safe says whether a file can be read without harm: a program that keeps what was written
 // to it. What the kernel makes up while it is read may wait, or be there once only.
-func safe(fd int, st *unix.Stat_t) bool {
-	var fs unix.Statfs_t
-	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Mode&0o111 != 0 && unix.Fstatfs(fd, &fs) == nil &&
+func safe(st *unix.Stat_t, fs *unix.Statfs_t) bool {
+	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Mode&0o111 != 0 &&
 		fs.Type != unix.PROC_SUPER_MAGIC && fs.Type != unix.SYSFS_MAGIC
 }
 

@@ -333,3 +333,81 @@ waiting_for_config() {
 	refused 'cannot start an already running container' start "$ID"
 	ok delete --force "$ID"
 }
+
+@test "a file system without programs, one that is read-only, a user who may not" {
+	only_oci_mini "the words of its hints"
+	needs_root 'mounts a root file system'
+	needs_host_users 'its files are root'"'"'s alone'
+	own_rootfs
+	mount_add /data "" "$ROOTFS/bin" bind noexec
+	args /data/busybox
+	broken '/mounts/7 is noexec'
+	config 'del(.mounts[7]) | .process.user.uid = 77777'
+	mkdir -m 700 "$ROOTFS/closed"
+	cp "$ROOTFS/bin/busybox" "$ROOTFS/closed/prog"
+	args /closed/prog
+	broken 'user 77777, of /process/user, has to be allowed to execute it, and to enter each directory on the way'
+	config '.process.user.uid = 0'
+	args true
+	local before
+	before=$(<"$BUNDLE/config.json")
+	on() { # OPTIONS HINT: create fails with the root file system on a mount with these options
+		rt_mounted "$1" create --bundle "$BUNDLE" "$ID"
+		((STATUS == 1)) || fail "create exits $STATUS" || return 1
+		has "$ERR" $'\n  hint: '"$2"
+	}
+	rt_mounted() { # OPTIONS ARG...
+		STATUS=0
+		# shellcheck disable=SC2016 # its arguments
+		unshare -m sh -c 'mount --bind "$1" "$1" && mount -o "remount,bind,$2" "$1" && shift 2 && exec "$@"' sh \
+			"$ROOTFS" "$1" "$RUNTIME" "${STATE[@]}" "${MANAGER[@]}" "${@:2}" >"$T/out" 2>"$T/err" </dev/null 3>&- || STATUS=$?
+		ERR=$(<"$T/err")
+	}
+	on noexec 'the file system of /bin/true is mounted noexec'
+	mount_add /none tmpfs tmpfs
+	on ro 'the mount point is missing, and cannot be made on a file system that is read-only: make it in the root file system, or use --overlay'
+	echo "$before" >"$BUNDLE/config.json"
+	config '.process.cwd = "/none"'
+	on ro 'it is missing, and cannot be made on a file system that is read-only: --overlay leaves that as it is'
+}
+
+@test "a bind without its option, a remount of nothing, a socket at which nobody listens" {
+	only_oci_mini "the words of its hints"
+	mount_add /mnt none /tmp
+	broken 'a bind mount has bind or rbind among its options'
+	config '.mounts[-1] = {destination: "/etc", options: ["remount", "ro"]}'
+	broken 'remount changes a mount, and nothing is mounted there'
+	config 'del(.mounts[-1]) | .process.terminal = true'
+	broken 'whoever is to receive it must listen at this AF_UNIX socket before' --console-socket "$T/none"
+}
+
+@test "a state that cannot be read: what is left can be removed" {
+	only_oci_mini "the words of its hints"
+	(umask 077 && mkdir -p "$ROOT/$ID.x")
+	echo garbage >"$ROOT/$ID.x/state.json"
+	rt delete "$ID.x"
+	((STATUS == 1))
+	has "$ERR" 'hint: oci-mini delete --force removes what is left of it'
+	ok delete --force "$ID.x"
+	[[ ! -e $ROOT/$ID.x ]]
+}
+
+@test "a run that the kernel has ended for want of memory says so" {
+	only_oci_mini "the words of its hints"
+	needs_root 'it sets a limit'
+	need_controller memory
+	config '.linux.resources.memory = {limit: 20000000, swappiness: 0} | .process.args = ["tail", "/dev/zero"]'
+	RT_KILL_OK=1 rt run --bundle "$BUNDLE" "$ID"
+	is "$STATUS" 137
+	has "$ERR" 'oci-mini: warning: the kernel has killed a process of the container for want of memory: /linux/resources/memory/limit is 20000000'
+	config 'del(.linux.resources.memory) | .process.args = ["sh", "-c", "kill -KILL $$"]'
+	RT_KILL_OK=1 rt run --bundle "$BUNDLE" "$ID"
+	lacks "$ERR" memory
+}
+
+@test "a capability without its prefix" {
+	only_oci_mini "the words of its hints"
+	config '.process.capabilities.bounding = ["net_raw"]'
+	rt run --bundle "$BUNDLE" "$ID"
+	has "$ERR" 'ignored, as the kernel has no such capability: net_raw (names are like CAP_NET_RAW)'
+}
