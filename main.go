@@ -21,6 +21,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/oci-mini/oci-mini/internal/entry"
+	_ "github.com/oci-mini/oci-mini/internal/entry/stack" // begins with a large one
 	"github.com/oci-mini/oci-mini/internal/runlog"
 	"github.com/oci-mini/oci-mini/internal/state"
 )
@@ -45,22 +46,7 @@ func main() {
 	// began in package entry.
 	runtime.GOMAXPROCS(1)
 	entry.Restore()
-	growStack(false)
 	os.Exit(run(os.Args))
-}
-
-// growStack has the stack grow once, to what a whole run takes, while there is nothing on
-// it yet: it would double four times otherwise, and each time all frames are looked up and
-// moved. Only the size of the frame matters for that, which is never filled.
-//
-//go:noinline
-func growStack(fill bool) byte {
-	if !fill {
-		return 0
-	}
-	var frame [28 << 10]byte
-	copy(frame[:], os.Args[0])
-	return frame[len(os.Args)]
 }
 
 // run is the one place where errors meet the user.
