@@ -166,7 +166,11 @@ func (b *birth) console(first bool) []plan.Step {
 		return steps // see streamsOfConsole
 	}
 	return append(steps, b.takeTerminal(func(a *program.Assembler) {
-		useTerminal(a, b.slave.Arg())
+		if b.forksLast() { // see controllingTerminal
+			becomeStreams(a, b.slave.Arg())
+		} else {
+			useTerminal(a, b.slave.Arg())
+		}
 		closeFd(a, b.slave, master)
 	}))
 }
@@ -174,14 +178,31 @@ func (b *birth) console(first bool) []plan.Step {
 // takeTerminal is the step that makes the pty what the process reads and writes.
 func (b *birth) takeTerminal(assemble func(*program.Assembler)) plan.Step {
 	return plan.Step{
-		Field: "/process/terminal", By: plan.Init, Words: "make the pty the controlling terminal and the standard streams",
+		Field: "/process/terminal", By: plan.Init, Words: b.terminalWords(),
 		Shell: b.remark("the caller's streams are kept"), Assemble: assemble,
 	}
 }
 
+func (b *birth) terminalWords() string {
+	if b.forksLast() {
+		return "make the pty the standard streams"
+	}
+	return "make the pty the controlling terminal and the standard streams"
+}
+
 // useTerminal makes an open terminal the session's and the standard streams.
 func useTerminal(a *program.Assembler, slave program.Arg) {
+	control(a, slave)
+	becomeStreams(a, slave)
+}
+
+// control makes a terminal the controlling one of the session that the process leads.
+func control(a *program.Assembler, slave program.Arg) {
 	a.Call(program.Discard, unix.SYS_IOCTL, slave, program.Const(unix.TIOCSCTTY), program.Const(0)).Note("TIOCSCTTY")
+}
+
+// becomeStreams makes it the standard streams.
+func becomeStreams(a *program.Assembler, slave program.Arg) {
 	for fd := range 3 {
 		a.Call(program.Discard, unix.SYS_DUP3, slave, program.Const(fd), program.Const(0)).Note("standard stream")
 	}

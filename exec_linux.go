@@ -39,16 +39,26 @@ func (b *birth) execPlan(subs map[string]string) *plan.Plan {
 	// the fork. The fork inherits it.
 	p.Add(b.keyring()...)
 	p.Add(b.processLabels()...)
-	p.Add(b.enterPids()...)
+	if !b.forksLast() {
+		p.Add(b.enterPids()...)
+	}
 	p.Add(b.joinRdt()...)
 	p.Add(b.openContainerRoot())
-	p.Add(b.session())
+	if !b.forksLast() {
+		p.Add(b.session())
+	}
 	p.Add(b.console(false)...)
 	found := b.becomeProcess(p)
 	p.Add(b.closeDescriptors())
 	p.Add(b.resetSignals())
 	p.Add(b.limitFiles()...)
 	p.Add(b.installFilter()...)
+	if b.forksLast() {
+		p.Add(b.dropHeld()...)
+		p.Add(b.enterPids()...)
+		p.Add(b.session())
+		p.Add(b.controllingTerminal()...)
+	}
 	p.Add(b.execute(found)...)
 	return p
 }

@@ -252,6 +252,9 @@ func (b *birth) enterPids() []plan.Step {
 		field, from = fmt.Sprintf("/linux/namespaces/%d/path", i), b.ns.list[i].Path
 	}
 	reason := "after the binary is out of reach and tracing forbidden: from here on others see the process"
+	if b.forksLast() {
+		reason = "when nothing of the runtime's is left in the process: from here on others see it, and may be allowed to trace it"
+	}
 	if !b.entersPids() {
 		from, reason = "the user namespace", "unshare moves only children into a new one"
 	}
@@ -260,6 +263,10 @@ func (b *birth) enterPids() []plan.Step {
 		Reason: reason,
 		Shell:  b.remark("nsenter did it"),
 		Assemble: func(a *program.Assembler) {
+			if b.forksLast() {
+				a.Fork(valueForked, -1)
+				return
+			}
 			if b.joins {
 				// An exec has joined all else, and is in the cgroup: whoever sees the
 				// fork in the container finds nothing of the host's in it.

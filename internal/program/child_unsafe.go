@@ -15,6 +15,10 @@ type cloneArgs struct {
 	setTID, setTIDSize, cgroup                    uint64
 }
 
+// ForkFlags are the flags of clone(2) by which [Assembler.Fork] makes its process, unless that is to be in
+// another cgroup.
+const ForkFlags = unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID
+
 // seccompSetModeFilter is SECCOMP_SET_MODE_FILTER of seccomp(2).
 const seccompSetModeFilter = 1
 
@@ -183,14 +187,18 @@ func fork(pidfd *int32, code unsafe.Pointer, count uintptr, arena uintptr, rep *
 			// pid, the new one could reach a sync point first. The arguments of
 			// the first clone3 serve again; CLONE_PARENT takes the parent's exit
 			// signal and allows no other.
-			ca.flags = unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID
+			ca.flags = ForkFlags
 			ca.pidfd, ca.exitSignal, ca.cgroup = 0, 0, 0
 			ca.parentTID = uint64(uintptr(unsafe.Pointer(&rep.forked)))
-			if args[1] != noCgroup {
+			if args[1] == noCgroup {
+				// clone(2) does as well, and filters let it through that cannot look into
+				// the arguments of the other. The third argument is the address on all machines.
+				result, _, err = syscall.RawSyscall6(unix.SYS_CLONE, ForkFlags, 0, uintptr(unsafe.Pointer(&rep.forked)), 0, 0, 0)
+			} else {
 				ca.flags |= unix.CLONE_INTO_CGROUP
 				ca.cgroup = uint64(args[1])
+				result, _, err = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0, 0, 0, 0)
 			}
-			result, _, err = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0, 0, 0, 0)
 			if err != 0 {
 				goto fail
 			}
