@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -101,7 +103,7 @@ func (l faultList) Unwrap() []error { return l }
 // message is an error as the user sees it: what failed, and the errno's name if
 // the text does not have it yet.
 func message(err error) string {
-	text := err.Error()
+	text := printable(err.Error())
 	var errno unix.Errno
 	if errors.As(err, &errno) {
 		if name := unix.ErrnoName(errno); name != "" && !strings.Contains(text, "("+name+")") {
@@ -109,6 +111,27 @@ func message(err error) string {
 		}
 	}
 	return text
+}
+
+// printable escapes what would not show on a terminal, or would have it do something: an error may
+// name a file of an image. Lines stay lines.
+func printable(text string) string {
+	shows := func(r rune) bool { return r == '\n' || strconv.IsPrint(r) }
+	if utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !shows(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch quoted := strconv.Quote(text[:size]); {
+		case shows(r) && (r != utf8.RuneError || size > 1):
+			b.WriteString(text[:size])
+		default:
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[size:]
+	}
+	return b.String()
 }
 
 // confinedHint is advice where the runtime's own AppArmor profile may stand in the way, or

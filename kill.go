@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
@@ -107,11 +108,7 @@ func populated(r *state.Record) bool {
 // where it has none.
 func killRest(r *state.Record, sig unix.Signal) error {
 	if len(r.Cgroup.Dirs) == 0 && r.OwnPids {
-		pids, err := processesAround(r.Init)
-		if err != nil {
-			return err
-		}
-		return signalEach(pids, sig)
+		return signalEach(func() ([]int, error) { return processesAround(r.Init) }, sig)
 	}
 	c, err := cgroup.OpenExisting(ownDirs(r))
 	if err != nil {
@@ -121,17 +118,55 @@ func killRest(r *state.Record, sig unix.Signal) error {
 	if sig == unix.SIGKILL {
 		return c.Kill()
 	}
-	pids, err := c.Pids(true)
+	return signalEach(func() ([]int, error) { return c.Pids(true) }, sig)
+}
+
+// pidfdsAtOnce is how many processes are signalled after one look at who they are.
+const pidfdsAtOnce = 256
+
+// signalEach signals the processes that are listed. A container may end its own as it likes, so that
+// their numbers are those of others a moment later, of the host's too: a signal goes by a descriptor
+// of a process that is still listed when that is open.
+func signalEach(list func() ([]int, error), sig unix.Signal) error {
+	pids, err := list()
 	if err != nil {
 		return err
 	}
-	return signalEach(pids, sig)
+	for part := range slices.Chunk(pids, pidfdsAtOnce) {
+		if err := signalThese(part, list, sig); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// signalEach signals processes by their pids.
-func signalEach(pids []int, sig unix.Signal) error {
+func signalThese(pids []int, list func() ([]int, error), sig unix.Signal) (err error) {
+	open := make(map[int]int, len(pids)) // pid -> pidfd
+	defer func() {
+		for _, fd := range open {
+			unix.Close(fd)
+		}
+	}()
 	for _, pid := range pids {
-		if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+			continue // it has ended, or the number is a thread's now
+		}
+		if err != nil {
+			return fmt.Errorf("pidfd_open %d: %w", pid, err)
+		}
+		open[pid] = fd
+	}
+	still, err := list()
+	if err != nil {
+		return err
+	}
+	for _, pid := range still {
+		fd, ok := open[pid]
+		if !ok {
+			continue
+		}
+		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("kill %d: %w", pid, err)
 		}
 	}

@@ -346,7 +346,7 @@ const procMagic = unix.PROC_SUPER_MAGIC
 // notProc refuses a target that a link in the image has led into a procfs: the
 // config's own words were checked, and do not say so (CVE-2019-16884).
 func (b *birth) notProc(a *program.Assembler, at program.Reg, m *mount) {
-	if within(m.dest, "/proc") {
+	if within(m.said(), "/proc") {
 		return // checkProc has judged it
 	}
 	ok, kind := a.NewLabel(), a.Reg()

@@ -171,6 +171,7 @@ func (b *birth) deniesGroups() bool {
 // who waits for the process, and has no log, reads it on the standard error, where engines
 // would take it for an answer.
 func sayWarning(detached bool, text string) {
+	text = printable(text)
 	log.Warn(text)
 	if log == nil && !detached {
 		fmt.Fprintf(os.Stderr, "oci-mini: warning: %s\n", text)

@@ -232,3 +232,17 @@ PYTHON
 		ok delete --force "$ID"
 	done
 }
+
+@test "a volume into /proc by a link in the image that dangles: refused, and its name does nothing to a terminal" {
+	own_rootfs
+	rmdir "$ROOTFS/proc"
+	config '.mounts += [{destination: "/vol", type: "tmpfs", source: "tmpfs"}]'
+	for target in /proc /proc/sys $'/proc/self/\e[31m'; do
+		ln -sfn "$target" "$ROOTFS/vol"
+		rt run --bundle "$BUNDLE" "$ID"
+		((STATUS == 1)) || fail "with a link to $target: it exits $STATUS: $OUT"
+		lacks "$ERR" $'\e'
+		[[ $target == *$'\e'* ]] || has "$ERR" 'leads into a procfs'
+		rm -rf "${ROOTFS:?}/proc"
+	done
+}
