@@ -45,7 +45,7 @@ func main() {
 	// scheduler wake threads that find nothing to do. It is so already if the process
 	// began in package entry.
 	runtime.GOMAXPROCS(1)
-	entry.Restore()
+	entry.Begin()
 	os.Exit(run(os.Args))
 }
 

@@ -17,7 +17,8 @@
 //     it does by itself in a program that has long been idle.
 //
 // The slack is for the threads of the Go runtime. Main's own thread gets the caller's back at
-// once, and whatever is executed or cloned does ([Restore], [StartProcess], [Slack]).
+// once, and whatever is executed or cloned does ([Restore], [StartProcess], [Slack]). Nor is
+// GOMAXPROCS for anybody else: hooks inherit the environment ([Begin]).
 //
 // [the symbol]: entry_amd64.s
 package entry

@@ -7,13 +7,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// processors is the variable that the entry sets.
+const processors = "GOMAXPROCS"
+
 // slack is the timer slack that the process was executed with, in nanoseconds, or what
-// prctl(2) returned instead: a negative errno. Zero if the process began elsewhere.
+// prctl(2) returned instead: a negative errno, and then it has not been changed. Zero if the
+// process began elsewhere.
 var slack int64
 
 // Slack is the timer slack that the process was executed with, in nanoseconds; 0 if its
 // threads still have that.
 func Slack() uintptr { return uintptr(max(slack, 0)) }
+
+// Begin is the first thing that main does: its thread gets the caller's timer slack, and the
+// environment is again what the process was executed with.
+func Begin() {
+	Restore()
+	restoreEnvironment()
+}
 
 // Restore gives the calling thread, and those that it makes, the timer slack that the process
 // was executed with.

@@ -11,16 +11,19 @@ GLOBL one<>(SB), RODATA|NOPTR, $16
 
 // The stack holds the number of arguments, their addresses, a zero, those of the environment,
 // a zero, and more. All up to the first zero moves down by two words, which keeps the stack
-// aligned, and both become the address of "GOMAXPROCS=1".
+// aligned, and both become the address of "GOMAXPROCS=1". What follows them is the caller's environment.
 TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	MOVL $PR_GET_TIMERSLACK, DI
 	MOVL $SYS_prctl, AX
 	SYSCALL
 	MOVQ AX, ·slack(SB)
+	TESTQ AX, AX
+	JLE  keep // nobody could set it back
 	MOVL $PR_SET_TIMERSLACK, DI
 	MOVL $TEN_MS, SI
 	MOVL $SYS_prctl, AX
 	SYSCALL
+keep:
 	MOVQ (SP), CX
 	ADDQ $2, CX
 	MOVQ SP, SI
@@ -31,4 +34,6 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ $one<>(SB), AX
 	MOVQ AX, (DI)
 	MOVQ AX, 8(DI)
+	ADDQ $16, DI
+	MOVQ DI, ·environment(SB)
 	JMP  _rt0_amd64_linux(SB)

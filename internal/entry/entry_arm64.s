@@ -11,16 +11,19 @@ GLOBL one<>(SB), RODATA|NOPTR, $16
 
 // The stack holds the number of arguments, their addresses, a zero, those of the environment,
 // a zero, and more. All up to the first zero moves down by two words, which keeps the stack
-// aligned, and both become the address of "GOMAXPROCS=1".
+// aligned, and both become the address of "GOMAXPROCS=1". What follows them is the caller's environment.
 TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	MOVD $PR_GET_TIMERSLACK, R0
 	MOVD $SYS_prctl, R8
 	SVC
 	MOVD R0, ·slack(SB)
+	CMP  $0, R0
+	BLE  keep // nobody could set it back
 	MOVD $PR_SET_TIMERSLACK, R0
 	MOVD $TEN_MS, R1
 	MOVD $SYS_prctl, R8
 	SVC
+keep:
 	MOVD (RSP), R1
 	ADD  $2, R1
 	MOVD RSP, R2
@@ -34,4 +37,6 @@ more:
 	MOVD $one<>(SB), R4
 	MOVD R4, (R3)
 	MOVD R4, 8(R3)
+	ADD  $16, R3
+	MOVD R3, ·environment(SB)
 	JMP  _rt0_arm64_linux(SB)

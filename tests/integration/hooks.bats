@@ -257,6 +257,10 @@ failing() {
 	ok run --bundle "$BUNDLE" "$ID"
 	has "$(<"$T/o")" OF_THE_CALLER=here
 	lacks "$(<"$T/o")" TERM=xterm=none
+	# What the runtime tells its own language's runtime stays with it.
+	lacks "$(<"$T/o")" GOMAXPROCS
+	GOMAXPROCS=7 ok run --bundle "$BUNDLE" "$ID"
+	is "$(grep GOMAXPROCS "$T/o")" GOMAXPROCS=7
 	# A program out of the image gets nothing of the host's: it has the process's own.
 	config '.process.env += ["ONE=two"] | .annotations = {"run.oci.hooks.stdout": $o}
 		| .hooks = {startContainer: [{path: "/bin/env"}, {path: "/bin/env", env: []}, {path: "/bin/env", env: ["A=1"]}]}' --arg o "$T/o"

@@ -23,7 +23,7 @@ func main() {
 		return
 	}
 	begin := slack("/proc/self/timerslack_ns")
-	entry.Restore()
+	entry.Begin()
 	processors := runtime.GOMAXPROCS(0)
 	entry.AddProcessors(2)
 	child := ""
