@@ -121,7 +121,10 @@ func (b *birth) bind(a *program.Assembler, m *mount) {
 	}
 	if !m.leftToInit() {
 		b.makeTarget(a, at, m, m.isDir)
-		setAttributes(a, tree, m)
+		if !b.locks(m) {
+			setFlags(a, tree, m)
+		}
+		setPropagation(a, tree, m)
 		b.attachBind(a, tree, at, m)
 		m.mount = tree
 		closeFd(a, at)

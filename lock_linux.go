@@ -92,6 +92,7 @@ func (b *birth) exchangeTrees() error {
 // runtime's.
 func (b *birth) assembleLock(trees []*tree) (*program.Program, error) {
 	a := program.NewAssembler()
+	b.view.LetGo(a) // it may live longer than nobody can see the mount
 	here, root := program.Const(unix.AT_FDCWD), a.String("/")
 	a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, here, root,
 		program.Const(unix.AT_RECURSIVE), a.MountAttr(0, 0, unix.MS_SLAVE, 0), program.MountAttrSize).Note("/ slave")
@@ -113,9 +114,12 @@ func (b *birth) assembleLock(trees []*tree) (*program.Program, error) {
 		} else {
 			a.Call(program.Discard, unix.SYS_MKNODAT, here, names[i], program.Const(unix.S_IFREG|0o600), program.Const(0)).Note(t.file)
 		}
-		if t.of != nil && !b.remounts() {
+		if t.of != nil {
 			// With the runtime's rights, and to be locked too.
 			setFlags(a, program.Const(t.fd), t.of)
+			for _, m := range b.remountsOf(t.of) {
+				setFlags(a, program.Const(t.fd), m)
+			}
 		}
 		attach(a, program.Const(t.fd), here, names[i], unix.MOVE_MOUNT_F_EMPTY_PATH).Note(t.file)
 	}
@@ -141,12 +145,21 @@ func (b *birth) assembleLock(trees []*tree) (*program.Program, error) {
 	return a.Finish()
 }
 
-// remounts says whether the config changes a mount later than it makes it.
-func (b *birth) remounts() bool {
-	for _, m := range b.mounts {
-		if m.opt.Remount {
-			return true
+// locks says whether a bind has its flags, and those that it is to have by a remount, when it is
+// locked.
+func (b *birth) locks(m *mount) bool { return b.locksTrees() && !b.sharesWithHost(m) }
+
+// remountsOf are the entries of the config that change a mount later than it is made, by the
+// config's words.
+func (b *birth) remountsOf(m *mount) (list []*mount) {
+	for _, later := range b.mounts[m.index+1:] {
+		switch {
+		case later.said() != m.said():
+		case !later.opt.Remount:
+			return list
+		default:
+			list = append(list, later)
 		}
 	}
-	return false
+	return list
 }

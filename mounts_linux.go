@@ -255,6 +255,10 @@ func newMount(a *program.Assembler, mnt program.Reg, fstype, source string, opt 
 // setAttributes applies the attributes and the propagation changes to a detached mount.
 func setAttributes(a *program.Assembler, mnt program.Arg, m *mount) {
 	setFlags(a, mnt, m)
+	setPropagation(a, mnt, m)
+}
+
+func setPropagation(a *program.Assembler, mnt program.Arg, m *mount) {
 	for _, p := range m.opt.Propagation {
 		flags := 0
 		if p.Recursive {
@@ -264,14 +268,14 @@ func setAttributes(a *program.Assembler, mnt program.Arg, m *mount) {
 	}
 }
 
-// setFlags applies the recursive attributes to a detached mount, and its own attributes where it is
-// a bind: a new mount has them from fsmount(2).
+// setFlags applies the recursive attributes to a mount, and its own attributes where it is
+// a bind or changed later: a new mount has them from fsmount(2).
 func setFlags(a *program.Assembler, mnt program.Arg, m *mount) {
 	o := &m.opt
 	if o.RecSet != 0 || o.RecClear != 0 {
 		setattr(a, mnt, unix.AT_RECURSIVE, o.RecSet, o.RecClear, 0, m.dest)
 	}
-	if o.Bind && (o.AttrSet != 0 || o.AttrClear != 0) {
+	if (o.Bind || o.Remount) && (o.AttrSet != 0 || o.AttrClear != 0) {
 		setattr(a, mnt, 0, o.AttrSet, o.AttrClear, 0, m.dest)
 	}
 }
@@ -386,10 +390,6 @@ func (b *birth) remount(a *program.Assembler, m *mount) {
 		setOptions(a, fs, &m.opt)
 		fsconfig(a, fs, unix.FSCONFIG_CMD_RECONFIGURE, "", "")
 		closeFd(a, fs)
-	}
-	if o := &m.opt; o.AttrSet|o.AttrClear != 0 && !o.Bind {
-		a.Call(program.Discard, unix.SYS_MOUNT_SETATTR, at.Arg(), a.String(""), program.Const(unix.AT_EMPTY_PATH),
-			a.MountAttr(o.AttrSet, o.AttrClear, 0, 0), program.MountAttrSize).Note(m.dest)
 	}
 	setAttributes(a, at.Arg(), m)
 	closeFd(a, at)

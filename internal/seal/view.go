@@ -162,6 +162,14 @@ func (v *View) readLayout() error {
 // Undissolved says whether there is anything for [View.Dissolve] to do.
 func (v *View) Undissolved() bool { return v != nil && v.tree >= 0 }
 
+// LetGo closes a child's copy of the mount's descriptor, unless the mount is dissolved already.
+// It is dissolved when all that have been cloned meanwhile are past that, and [View.Dissolve] is.
+func (v *View) LetGo(a *program.Assembler) {
+	if v.Undissolved() {
+		a.Call(program.Discard, unix.SYS_CLOSE, program.Const(v.tree)).Note("the mount of the runtime's binary")
+	}
+}
+
 // Assemble makes the child execute the view's file. Every mapping of the binary
 // is replaced by the same part of the same file, seen through the read-only
 // mount: not a byte of the code changes, but the process holds on to another
@@ -171,12 +179,9 @@ func (v *View) Undissolved() bool { return v != nil && v.tree >= 0 }
 // What was written to the data segment is dropped: it belongs to the Go runtime,
 // which the child does not have.
 //
-// The first instruction closes the child's copy of the mount's descriptor, unless the mount is
-// dissolved already. It is dissolved when both the child and [View.Dissolve] are past that.
+// It begins with [View.LetGo].
 func (v *View) Assemble(a *program.Assembler) {
-	if v.tree >= 0 {
-		a.Call(program.Discard, unix.SYS_CLOSE, program.Const(v.tree)).Note("the mount of the runtime's binary")
-	}
+	v.LetGo(a)
 	for _, s := range v.segments {
 		flags, fd, offset := unix.MAP_FIXED|unix.MAP_PRIVATE, v.fd, s.offset
 		if s.writable {

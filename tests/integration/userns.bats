@@ -466,6 +466,30 @@ seen() {
 	is "$(grep -c ' ro,nosuid,nodev,noexec,noatime ' <<<"$OUT")" 4 "mounts with all flags in: $OUT"
 }
 
+@test "the config's remounts of what is locked, in a user namespace, and none of its root's" {
+	users
+	own_rootfs
+	chown -R 100000:100000 "$ROOTFS"
+	mkdir "$T/source"
+	mount -t tmpfs -o ro,nosuid,nodev,noexec,relatime,mode=755 none "$T/source"
+	mount_add /a none "$T/source" bind noatime
+	mount_add /b none "$T/source" bind noatime
+	mount_add /b none '' remount bind relatime rw suid
+	mount_add /c none "$T/source" bind
+	mount_add /c none '' remount bind ro strictatime
+	mount_add /d none "$T/source" rbind
+	mount_add /d tmpfs tmpfs
+	mount_add /d none '' remount ro
+	caps CAP_SYS_ADMIN
+	args sh -c 'grep -E " /[abcd] " /proc/self/mountinfo | cut -d " " -f 5-6
+		for dir in a c; do mount -o remount,bind,rw,nosuid,nodev,noexec,$(grep " /$dir " /proc/self/mountinfo | grep -o noatime) /$dir && echo "rw $dir"; done
+		umount /d && mount -o remount,bind,rw,nosuid,nodev,noexec /d && echo rw d; true'
+	rt run --bundle "$BUNDLE" "$ID"
+	umount "$T/source"
+	is "$STATUS" 0 "status with $ERR;"
+	is "$OUT" $'/a ro,nosuid,nodev,noexec,noatime\n/b rw,nodev,noexec,relatime\n/c ro,nosuid,nodev,noexec\n/d ro,nosuid,nodev,noexec,relatime\n/d ro,relatime'
+}
+
 @test "root and other users of a user namespace: console, devpts, devices, streams" {
 	users
 	own_rootfs
