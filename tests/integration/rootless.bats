@@ -276,3 +276,15 @@ in_closed() {
 	pid=$(jq .pid < <(user_rt state "$ID"; echo "$OUT"))
 	refute as_user sh -c "exec 3>>/proc/$pid/exe"
 }
+
+@test "rootless: the first commands of docs/rootless.md work as they are printed" {
+	local line count=0
+	while IFS= read -r line; do
+		# shellcheck disable=SC2016 # its arguments
+		as_user bash -c 'cd "$1" && oci-mini() { "$runtime" "$@"; } && runtime=$2 && eval "$3"' bash \
+			"$T/xdg" "$RUNTIME" "$line" </dev/null >"$T/out" 2>"$T/err" 3>&- || fail "\$ $line" "$(cat "$T/out" "$T/err")"
+		count=$((count + 1))
+	done < <(awk '/^    /{sub(/^    /, ""); sub(/ +# .*/, ""); print; shown = 1; next} shown {exit}' "$REPO/docs/rootless.md")
+	is "$count" 3 commands
+	has "$(<"$T/out")" 'uid=0(root) gid=0(root)'
+}
