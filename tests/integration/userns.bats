@@ -345,7 +345,7 @@ seen() {
 @test "a user namespace by path, with all others new, joined or the host's, in every pair" {
 	users
 	config '.linux.namespaces |= (map(select(.type != "cgroup" and .type != "time")) + [{type: "cgroup"}, {type: "time"}])'
-	args sleep 120
+	args sleep $((120 * PATIENCE))
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	pid=$(init_pid "$ID")
 	new_bundle "$BUNDLE"
@@ -357,7 +357,7 @@ seen() {
 
 @test "a new user namespace, with all others new, joined from the host's root or the host's, in every pair" {
 	config '.linux.namespaces |= (map(select(.type != "cgroup" and .type != "time")) + [{type: "cgroup"}, {type: "time"}])'
-	args sleep 120
+	args sleep $((120 * PATIENCE))
 	ok run --detach --bundle "$BUNDLE" "$ID"
 	pid=$(init_pid "$ID")
 	new_bundle "$BUNDLE"
