@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-mini/oci-mini/internal/entry"
 )
 
 // a way makes an executable handle (close-on-exec) on a sealed copy of [self].
@@ -46,6 +49,9 @@ func Reexec(argv, env []string) error {
 }
 
 func reexec(ways []way, argv, env []string) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	entry.Restore() // the process to come inherits the thread's
 	env = append(env[:len(env):len(env)], GuardEnv+"=1")
 	var errs []error
 	for _, w := range ways {
