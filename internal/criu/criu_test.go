@@ -126,3 +126,37 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 }
+
+func TestRoots(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "restore.log")
+	tests := []struct{ text, want string }{
+		{"", ""},
+		{"(00.1) mnt: Move the root to /tmp/.criu.mntns.lCHp0e/12-0000000000\n(00.2) /tmp/.criu.mntns.other1\n", "/tmp/.criu.mntns.lCHp0e"},
+		{"(00.1) mnt: /tmp/.criu.mntns.../etc", ""},
+		{"(00.1) mnt: /tmp/.criu.mntns.abc", ""},
+	}
+	for _, test := range tests {
+		if err := os.WriteFile(file, []byte(test.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := Roots(file); got != test.want {
+			t.Errorf("of %q: got %q, want %q", test.text, got, test.want)
+		}
+	}
+	if got := Roots(file + ".none"); got != "" {
+		t.Errorf("of no file: %q", got)
+	}
+}
+
+// TestDenied: what CRIU is told when the runtime's part has failed.
+func TestDenied(t *testing.T) {
+	fields, err := fieldsOf(heard(false))
+	if err != nil || len(fields) != 1 || fields[0].value != uint64(notify) {
+		t.Errorf("got %+v, %v", fields, err)
+	}
+	for notice, want := range map[string]bool{"network-lock": true, "post-restore": true, "pre-resume": false} {
+		if got := (&Answer{Notice: notice}).Heeds(); got != want {
+			t.Errorf("%s: %v", notice, got)
+		}
+	}
+}
