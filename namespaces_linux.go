@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -137,7 +138,7 @@ func (b *birth) openNamespaces() []plan.Step {
 				if uint64(kind) != cloneFlag(ns.Type) {
 					return nil, fmt.Errorf("%s is a namespace of another kind than %s", ns.Path, ns.Type)
 				}
-				return nil, nil
+				return nil, b.keepsHost(fd, ns)
 			},
 		})
 	}
@@ -150,18 +151,52 @@ func notOwn(fd int, ns specs.LinuxNamespace) error {
 	if ns.Type != specs.UserNamespace {
 		return nil
 	}
+	own, err := isOwn(fd, ns)
+	if own {
+		return fmt.Errorf("%s is the runtime's own %s namespace: leave the entry out to stay in it", ns.Path, ns.Type)
+	}
+	return err
+}
+
+// isOwn says whether a namespace is the runtime's own.
+func isOwn(fd int, ns specs.LinuxNamespace) (bool, error) {
 	self := "/proc/self/ns/" + spec.LookupNamespace(ns.Type).File
 	var own, its unix.Stat_t
 	if err := unix.Stat(self, &own); err != nil {
-		return &os.PathError{Op: "stat", Path: self, Err: err}
+		return false, &os.PathError{Op: "stat", Path: self, Err: err}
 	}
 	if err := unix.Fstat(fd, &its); err != nil {
-		return os.NewSyscallError("fstat", err)
+		return false, os.NewSyscallError("fstat", err)
 	}
-	if own.Dev == its.Dev && own.Ino == its.Ino {
-		return fmt.Errorf("%s is the runtime's own %s namespace: leave the entry out to stay in it", ns.Path, ns.Type)
+	return own.Dev == its.Dev && own.Ino == its.Ino, nil
+}
+
+// keepsHost refuses to change what belongs to a namespace that is given by path and is the runtime's
+// own: validation takes the entry for another one.
+func (b *birth) keepsHost(fd int, ns specs.LinuxNamespace) error {
+	var changes []string
+	for name := range b.spec.Linux.Sysctl {
+		if spec.SysctlNamespace(name) == cloneFlag(ns.Type) {
+			changes = append(changes, "/linux/sysctl/"+spec.Escape(name))
+		}
 	}
-	return nil
+	slices.Sort(changes)
+	if ns.Type == specs.UTSNamespace {
+		if b.spec.Hostname != "" {
+			changes = append(changes, "/hostname")
+		}
+		if b.spec.Domainname != "" {
+			changes = append(changes, "/domainname")
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	own, err := isOwn(fd, ns)
+	if own {
+		return fmt.Errorf("%s is the runtime's own %s namespace: %s would change the host: leave it out, or make a new namespace", ns.Path, ns.Type, strings.Join(changes, ", "))
+	}
+	return err
 }
 
 // joinNamespaces enters the namespaces given by path, in the order of the table

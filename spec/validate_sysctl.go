@@ -63,6 +63,22 @@ func SysctlFile(name string) string {
 	}, name)
 }
 
+// SysctlNamespace is the CLONE_NEW* flag of the kind of namespace that a kernel parameter belongs to, 0
+// for one of the host's.
+func SysctlNamespace(name string) uint64 {
+	if i := sysctlIndex(SysctlFile(name)); i >= 0 {
+		return namespacedSysctls[i].flag
+	}
+	return 0
+}
+
+// sysctlIndex is where a file is in namespacedSysctls, or -1.
+func sysctlIndex(file string) int {
+	return slices.IndexFunc(namespacedSysctls, func(n namespacedSysctl) bool {
+		return file == n.file || strings.HasSuffix(n.file, "/") && strings.HasPrefix(file, n.file)
+	})
+}
+
 // sysctls checks kernel parameters. Only one that belongs to a namespace of the
 // container may be set; any other is the host's. (Whether a network namespace
 // that is joined by path is the host's own can be told only when it is open.)
@@ -86,9 +102,7 @@ func (c *checker) sysctls(object pointer, s *specs.Spec, joined namespaces) {
 			c.bad(at, "must not be set: /hostname is the place for it")
 			continue
 		}
-		i := slices.IndexFunc(namespacedSysctls, func(n namespacedSysctl) bool {
-			return file == n.file || strings.HasSuffix(n.file, "/") && strings.HasPrefix(file, n.file)
-		})
+		i := sysctlIndex(file)
 		if i < 0 {
 			c.bad(at, "must not be set: it belongs to no namespace, so it would change the host")
 			continue

@@ -246,3 +246,15 @@ PYTHON
 		rm -rf "${ROOTFS:?}/proc"
 	done
 }
+
+@test "a sysctl, a hostname: not in a namespace by path that is the host's own" {
+	needs_host_users 'the host'"'"'s own namespaces'
+	local forward
+	forward=$(</proc/sys/net/ipv4/ip_forward)
+	config '(.linux.namespaces[] | select(.type == "network")).path = $p | .linux.sysctl = {"net.ipv4.ip_forward": $v}' --arg p "/proc/$$/ns/net" --arg v "$forward"
+	refused '/linux/sysctl/net.ipv4.ip_forward would change the host' run --bundle "$BUNDLE" "$ID"
+	config 'del(.linux.sysctl)'
+	ok run --bundle "$BUNDLE" "$ID"
+	config '(.linux.namespaces[] | select(.type == "uts")).path = $p | .hostname = $h' --arg p "/proc/$$/ns/uts" --arg h "$(uname -n)"
+	refused '/hostname would change the host' run --bundle "$BUNDLE" "$ID"
+}
