@@ -231,7 +231,7 @@ func hint(err error) string {
 		return "the limit of mounts is /proc/sys/fs/mount-max"
 	case errors.Is(err, unix.ENOSPC) && strings.Contains(text, "/cpuset"):
 		return "a cpuset takes processes once its cpuset.cpus and cpuset.mems are set"
-	case usersForbidden(errno, strings.Contains(text, "clone3"), os.Geteuid()):
+	case usersForbidden(errno, strings.Contains(text, "clone3") || strings.Contains(text, "unshare user"), os.Geteuid()):
 		return usersSwitch(readSwitch)
 	case strings.Contains(text, "clone3") && errno == unix.EPERM:
 		return "new namespaces other than user need CAP_SYS_ADMIN"

@@ -18,7 +18,7 @@ var usersSwitches = [...]struct{ name, off, on string }{
 }
 
 // usersForbidden says whether a failure may come from such a parameter: that of the
-// clone itself, or a refusal of what root of a user namespace may otherwise do. The
+// clone or unshare itself, or a refusal of what root of a user namespace may otherwise do. The
 // kernel's words do not tell: a limit of zero namespaces is "no space left on device".
 func usersForbidden(errno unix.Errno, clone bool, euid int) bool {
 	switch errno {
