@@ -16,32 +16,43 @@ import (
 // comes back from the page cache. For the binary as it runs, that are 5 MiB of
 // which 0.1 stay.
 func DropFiles() error {
-	maps, err := rawfile.Read("/proc/self/maps")
+	maps, err := rawfile.Read("/proc/self/smaps")
 	if err != nil {
 		return err
 	}
+	var m mapping
 	for line := range bytes.Lines(maps) {
-		start, end, ok := readOnly(line)
-		if !ok {
-			continue
-		}
-		// Raw, because nobody has a slice of this memory.
-		if _, _, errno := unix.RawSyscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED); errno != 0 {
-			return fmt.Errorf("madvise MADV_DONTNEED: %w", errno)
+		if m.read(line) {
+			// Raw, because nobody has a slice of this memory.
+			if _, _, errno := unix.RawSyscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED); errno != 0 {
+				return fmt.Errorf("madvise MADV_DONTNEED: %w", errno)
+			}
 		}
 	}
 	return nil
 }
 
-// readOnly is the place of a mapping, if it is one of a file that cannot be written to through it
-// (proc_pid_maps(5)): what is dropped of others is lost.
-func readOnly(line []byte) (start, end uintptr, ok bool) {
+// mapping is one of /proc/self/smaps (proc_pid_smaps(5)).
+type mapping struct {
+	start, end uintptr
+	readOnly   bool // and of a file
+}
+
+// read reads a line, and says whether that was the last that there was to know of a mapping that
+// can be dropped: one of a file that cannot be written to through it, and has not been. What a
+// dynamic linker has written to pages that it has made read-only then, would be lost.
+func (m *mapping) read(line []byte) bool {
 	fields := bytes.Fields(line)
-	if len(fields) < 6 || len(fields[1]) != 4 || fields[1][0] != 'r' || fields[1][1] == 'w' || string(fields[4]) == "0" {
-		return 0, 0, false
+	switch {
+	case len(fields) == 3 && string(fields[0]) == "Anonymous:":
+		return m.readOnly && string(fields[1]) == "0"
+	case len(fields) < 5 || len(fields[1]) != 4 || bytes.HasSuffix(fields[0], []byte{':'}):
+		return false
 	}
 	from, to, _ := bytes.Cut(fields[0], []byte{'-'})
 	first, err := strconv.ParseUint(string(from), 16, 64)
 	last, err2 := strconv.ParseUint(string(to), 16, 64)
-	return uintptr(first), uintptr(last), err == nil && err2 == nil && first < last
+	*m = mapping{uintptr(first), uintptr(last), err == nil && err2 == nil && first < last &&
+		len(fields) > 5 && fields[1][0] == 'r' && fields[1][1] != 'w' && string(fields[4]) != "0"}
+	return false
 }

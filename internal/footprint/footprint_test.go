@@ -51,6 +51,15 @@ func TestDropFiles(t *testing.T) {
 	}
 	defer unix.Munmap(written)
 	written[0] = 8
+	relocated, err := unix.Mmap(int(f.Fd()), 0, 8192, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(relocated)
+	relocated[5000] = 9
+	if err := unix.Mprotect(relocated, unix.PROT_READ); err != nil { // as a dynamic linker does
+		t.Fatal(err)
+	}
 	before := resident(t)
 	if err := DropFiles(); err != nil {
 		t.Fatal(err)
@@ -58,12 +67,12 @@ func TestDropFiles(t *testing.T) {
 	if after := resident(t); before-after < size>>10 {
 		t.Errorf("%d KiB of files are mapped, %d before", after, before)
 	}
-	if written[0] != 8 || read[0] != 7 {
-		t.Errorf("%d and %d are left of 8 and 7", written[0], read[0])
+	if written[0] != 8 || read[0] != 7 || relocated[5000] != 9 {
+		t.Errorf("%d, %d and %d are left of 8, 7 and 9", written[0], read[0], relocated[5000])
 	}
 }
 
-func TestReadOnly(t *testing.T) {
+func TestMapping(t *testing.T) {
 	for line, want := range map[string]bool{
 		"00400000-00729000 r-xp 00000000 fe:00 10020952                           /usr/bin/oci-mini\n": true,
 		"00729000-00a7f000 r--p 00329000 fe:00 10020952                           /usr/bin/a b\n":      true,
@@ -73,9 +82,20 @@ func TestReadOnly(t *testing.T) {
 		"7f6ecb4e8000-7f6ecb660000 r--p 00000000 00:00 0 \n":                                           false,
 		"": false,
 	} {
-		start, end, ok := readOnly([]byte(line))
-		if ok != want || ok && start >= end {
-			t.Errorf("%q: %#x-%#x, %v", line, start, end, ok)
+		for anonymous, untouched := range map[string]bool{"0": true, "4": false} {
+			var m mapping
+			for _, before := range []string{line, "Size:               1000 kB\n"} {
+				if m.read([]byte(before)) {
+					t.Errorf("%q: known at once", before)
+				}
+			}
+			got := m.read([]byte("Anonymous:             " + anonymous + " kB\n"))
+			if got != (want && untouched) || got && m.start >= m.end {
+				t.Errorf("%q, %s kB anonymous: %#x-%#x, %v", line, anonymous, m.start, m.end, got)
+			}
+			if m.read([]byte("VmFlags: rd ex mr mw me sd \n")) {
+				t.Errorf("%q: known by its flags", line)
+			}
 		}
 	}
 }

@@ -36,6 +36,7 @@ const sizeofMap = 12*8 + 2*4
 
 // Of elf(5).
 const (
+	etExec    = 2
 	ptLoad    = 1
 	pfExecute = 1
 	pfWrite   = 2
@@ -94,6 +95,10 @@ func (v *View) read() error {
 	le := binary.LittleEndian
 	if len(head) < 64 || string(head[:6]) != "\x7fELF\x02\x01" || le.Uint16(head[54:]) != 56 {
 		return fmt.Errorf("%s: not a 64-bit little-endian ELF file", self)
+	}
+	if le.Uint16(head[16:]) != etExec {
+		// With -buildmode=pie, a dynamic linker has written to pages that are read-only since.
+		return fmt.Errorf("%s: not at a fixed address", self)
 	}
 	page := uint64(os.Getpagesize())
 	at := le.Uint64(head[32:])

@@ -3,6 +3,7 @@ package seal
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -166,6 +167,32 @@ func holders(t *testing.T, v *View, pid int) (n int) {
 		}
 	}
 	return n
+}
+
+// TestViewOfMovable: a binary that is loaded anywhere (-buildmode=pie) has no view, and is executed
+// again instead.
+func TestViewOfMovable(t *testing.T) {
+	head, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head = head[:min(len(head), 4096)]
+	const dyn = 3 // ET_DYN of elf(5)
+	for kind, want := range map[byte]bool{etExec: true, dyn: false} {
+		head[16] = kind
+		file := filepath.Join(t.TempDir(), "head")
+		if err := os.WriteFile(file, head, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := (&View{fd: fd}).read(); (err == nil) != want {
+			t.Errorf("a file of type %d: %v", kind, err)
+		}
+	}
 }
 
 // TestViewExecutesScript has the swapped child execute /proc/self/exe, as a
