@@ -125,9 +125,8 @@ at_host() {
 	bye
 }
 
-@test "a pty: its master goes to the console socket again" {
-	needs_criu
-	own_rootfs
+# receiver: takes two masters at the console socket, and greets who reads there.
+receiver() {
 	command -v python3 >/dev/null || skip 'needs python3 to receive a descriptor'
 	cat >"$T/receive.py" <<'PYTHON'
 import array, os, socket, sys, time
@@ -147,16 +146,52 @@ for _ in range(2):
     print("got", name.decode(), flush=True)
 time.sleep(600)
 PYTHON
-	config '.process.terminal = true'
-	args sh -c 'while read -r line; do echo "[$line]"; done'
 	background python3 "$T/receive.py" "$T" >"$T/receive.out"
 	wait_for -t 20 grep -q ready "$T/receive.out"
+}
+
+twice() {
+	(($(grep -c got "$T/receive.out") == 2))
+}
+
+@test "a pty: its master goes to the console socket again" {
+	needs_criu
+	own_rootfs
+	config '.process.terminal = true'
+	args sh -c 'while read -r line; do echo "[$line]"; done'
+	receiver
 	ok run --detach --bundle "$BUNDLE" --console-socket "$T/console" "$ID"
 	wait_for grep -q got "$T/receive.out"
 	checkpoint
 	refused 'needs --console-socket' restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
 	restore --console-socket "$T/console"
-	twice() { (($(grep -c got "$T/receive.out") == 2)); }
 	wait_for twice
 	ok exec "$ID" ls -l /dev/console
+}
+
+@test "a pty: that of an exec is not taken for the container's" {
+	needs_criu
+	own_rootfs
+	config '.process.terminal = true'
+	args sh -c 'while read -r line; do echo "[$line]"; done'
+	receiver
+	ok run --detach --bundle "$BUNDLE" --console-socket "$T/console" "$ID"
+	wait_for grep -q got "$T/receive.out"
+	cat >"$T/hold.py" <<'PYTHON'
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+s.bind(sys.argv[1])
+s.listen(1)
+print("ready", flush=True)
+held = s.accept()[0].recvmsg(4096, socket.CMSG_SPACE(4))
+time.sleep(600)
+PYTHON
+	background python3 "$T/hold.py" "$T/other" >"$T/hold.out"
+	wait_for -t 20 grep -q ready "$T/hold.out"
+	ok exec --detach --tty --console-socket "$T/other" "$ID" sleep 600
+	rt exec "$ID" ps -o args
+	like "$OUT" $'(^|\n)sleep 600(\n|$)'
+	checkpoint
+	restore --console-socket "$T/console"
+	wait_for twice
 }
