@@ -39,6 +39,7 @@ var createCommand = &cli.Command{
 	ArgsUsage: "[BUNDLE/] ID",
 	Flags: append([]cli.Flag{
 		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "accepted for callers that send it: create never waits"},
+		&cli.BoolFlag{Name: "no-subreaper", Hidden: true, Usage: "accepted for crun's callers: create is none"},
 	}, birthFlags...),
 	Action: func(c *cli.Context) error {
 		r, err := requestOf(c)

@@ -68,6 +68,9 @@ func run(args []string) (status int) {
 		if perr := (*os.PathError)(nil); errors.As(err, &perr) {
 			return fmt.Errorf("--log: %w", err)
 		}
+		if c.String("criu") != "" {
+			sayWarning(true, "--criu is ignored: criu is looked for along PATH")
+		}
 		return err
 	}
 	err := app.Run(args)
@@ -111,6 +114,7 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "log", Usage: "append records to this `FILE`"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`text` or json"},
 			&cli.StringFlag{Name: "log-level", Usage: "accepted for crun's callers: `LEVEL` debug is --debug"},
+			&cli.StringFlag{Name: "criu", Hidden: true, Usage: "accepted for runc's callers"},
 			&cli.StringFlag{Name: "root", Usage: "keep the state of containers in this `DIR`", DefaultText: "/run/oci-mini, or $XDG_RUNTIME_DIR/oci-mini"},
 			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "go without a cgroup where none can be made: `true`, false or auto (for all but the machine's root)"},
 			&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd manage cgroups (same as --cgroup-manager systemd)"},

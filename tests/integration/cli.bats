@@ -218,3 +218,13 @@ load helpers
 	done
 	nothing_left
 }
+
+@test "flags that only runc or crun have a use for are taken" {
+	only_oci_mini "takes the flags of both"
+	ok --criu /usr/sbin/criu list
+	is "$ERR" ''
+	rt --log "$T/log" --criu /usr/sbin/criu list
+	has "$(<"$T/log")" '--criu is ignored: criu is looked for along PATH'
+	ok create --no-subreaper --bundle "$BUNDLE" "$ID"
+	ok delete "$ID"
+}
