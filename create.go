@@ -325,7 +325,7 @@ func checkTerminal(s *specs.Spec, detach bool, consoleSocket string) error {
 		return errors.New("--console-socket: /process/terminal is false, so there is no console to send")
 	case terminal && detach && !socket:
 		return advise(errors.New("/process/terminal: a process that is detached needs --console-socket"),
-			`"terminal": false in the config's process does without a terminal`)
+			`a process does without a terminal by "terminal": false in its config, and no --tty`)
 	case socket && !detach:
 		return errors.New("--console-socket: only for a process that is detached: in the foreground, the terminal is the caller's")
 	}

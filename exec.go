@@ -279,7 +279,10 @@ func execProcess(c *cli.Context, config *specs.Process) (*specs.Process, error) 
 			return nil, err
 		}
 		keepConfined(p, config)
-		return p, spec.ValidateProcess(p)
+		if err := spec.ValidateProcess(p); err != nil {
+			return nil, advise(err, unreadHintOf(spec.UnreadOf(data, new(specs.Process))))
+		}
+		return p, nil
 	}
 	if c.NArg() < 2 {
 		return nil, errors.New("needs a command to execute, or --process")

@@ -52,8 +52,10 @@ func ordinary(text string) bool {
 // resourceHint is advice for a limit that the kernel or the host did not take, or "".
 func resourceHint(errno unix.Errno, text string) string {
 	_, field, found := strings.Cut(text, "/linux/resources/")
-	if !found {
-		return ""
+	if !found { // those of update begin below
+		if _, field, found = strings.Cut(text, ": /"); !found {
+			return ""
+		}
 	}
 	below := func(names ...string) bool {
 		for _, name := range names {
@@ -113,8 +115,9 @@ func loadHint(err error, dir, id string, named bool) string {
 
 // unreadHint names what a config has that nothing reads, where something else is missing or
 // wrong, or is "".
-func unreadHint(raw []byte) string {
-	faults := spec.Unread(raw)
+func unreadHint(raw []byte) string { return unreadHintOf(spec.Unread(raw)) }
+
+func unreadHintOf(faults spec.Faults) string {
 	if len(faults) == 0 {
 		return ""
 	}

@@ -263,6 +263,8 @@ func (c *capabilities) warn(say func(string)) {
 		return
 	}
 	if len(c.unknown) > 0 {
+		slices.Sort(c.unknown) // each may be in several sets
+		c.unknown = slices.Compact(c.unknown)
 		text := strings.Join(c.unknown, ", ")
 		if prefixed := "CAP_" + strings.ToUpper(c.unknown[0]); slices.Contains(capability.Names(), prefixed) {
 			text += " (names are like " + prefixed + ")"

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -55,7 +56,10 @@ var specCommand = &cli.Command{
 			file = filepath.Join(bundle, file)
 		}
 		if err := spec.Write(file, s); err != nil {
-			return failed(c, "", fmt.Errorf("%w", err))
+			if errors.Is(err, fs.ErrNotExist) {
+				err = advise(err, "the bundle's directory has to be there before: mkdir -p "+bundle)
+			}
+			return failed(c, "", err)
 		}
 		return nil
 	},

@@ -109,6 +109,7 @@ func asksNothing(r *specs.LinuxResources) bool {
 // readResources reads the document of --resources, if there is one.
 func readResources(r *specs.LinuxResources, name string, stdin io.Reader) (err error) {
 	var data []byte
+	piped := name == "-" // by an engine, which nothing else is to be told than the outcome
 	switch name {
 	case "":
 		return nil
@@ -121,7 +122,11 @@ func readResources(r *specs.LinuxResources, name string, stdin io.Reader) (err e
 	if err != nil {
 		return err
 	}
-	err = spec.Decode(name, data, r)
+	if err = spec.Decode(name, data, r); err == nil {
+		for _, f := range spec.UnreadOf(data, new(specs.LinuxResources)) {
+			sayWarning(piped, f.String())
+		}
+	}
 	// Devices are skipped on purpose, as by other runtimes: what makes devices
 	// available later, such as a GPU's hook, has changed the rules itself.
 	r.Devices = nil

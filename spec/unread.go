@@ -12,9 +12,13 @@ import (
 // specification does not have, which must be ignored (config.md, "Extensibility"), and
 // those that the same object has once more further down. Most of them are slips of the
 // pen. The text must be that of a configuration that [Parse] takes.
-func Unread(data []byte) Faults {
+func Unread(data []byte) Faults { return UnreadOf(data, new(specs.Spec)) }
+
+// UnreadOf is Unread for a document that [Decode] takes for a value of this type. The value
+// is not to be used.
+func UnreadOf(data []byte, into any) Faults {
 	w := walk{scanner: scanner{text: string(data)}, fields: map[reflect.Type][]property{}, unread: &Faults{}}
-	w.value(reflect.ValueOf(new(specs.Spec)).Elem(), nil)
+	w.value(reflect.ValueOf(into).Elem(), nil)
 	return *w.unread
 }
 
@@ -46,7 +50,7 @@ func (w *walk) again(at pointer, seen *map[string]bool, name string) {
 func nearest(name string, list []property) string {
 	best, least := "", 3
 	for _, p := range list {
-		if d := distance(strings.ToLower(name), strings.ToLower(p.name)); d < least && d < len(name)/2 {
+		if d := distance(strings.ToLower(name), strings.ToLower(p.name)); d < least && d <= len(name)/2 {
 			best, least = p.name, d
 		}
 	}

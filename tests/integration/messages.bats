@@ -313,7 +313,7 @@ waiting_for_config() {
 	config '.process.terminal = true'
 	wrong="/process/terminal: a process that is detached needs --console-socket"
 	rt run --detach --bundle "$BUNDLE" "$ID"
-	is "$STATUS:$ERR" "1:oci-mini: run $ID: $wrong"$'\n  hint: "terminal": false in the config'"'s process does without a terminal"
+	is "$STATUS:$ERR" "1:oci-mini: run $ID: $wrong"$'\n  hint: a process does without a terminal by "terminal": false in its config, and no --tty'
 }
 
 @test "start of a container that was paused before its start" {
@@ -410,4 +410,30 @@ waiting_for_config() {
 	config '.process.capabilities.bounding = ["net_raw"]'
 	rt run --bundle "$BUNDLE" "$ID"
 	has "$ERR" 'ignored, as the kernel has no such capability: net_raw (names are like CAP_NET_RAW)'
+}
+
+@test "exec and update: what nothing reads in their files, and limits that cannot be" {
+	only_oci_mini "the words of its hints"
+	args sleep 100
+	ok run --detach --bundle "$BUNDLE" "$ID"
+	echo '{"arg": ["id"], "cwd": "/"}' >"$T/process"
+	rt exec --process "$T/process" "$ID"
+	is "$STATUS" 255
+	has "$ERR" 'hint: /arg: is not in the specification, and ignored; there is args'
+	echo '{"memory": {"limits": 5}}' >"$T/resources"
+	ok update --resources "$T/resources" "$ID"
+	has "$ERR" 'warning: /memory/limits: is not in the specification, and ignored; there is limit'
+	rt exec --cap CAP_NONE "$ID" true
+	like "$ERR" 'no such capability: CAP_NONE$'
+	needs_root 'it changes a limit'
+	need_controller cpuset
+	rt update --cpuset-cpus 9999 "$ID"
+	((STATUS == 1))
+	has "$ERR" "hint: /sys/devices/system/cpu/online has this machine's CPUs"
+}
+
+@test "spec: a bundle whose directory is missing" {
+	only_oci_mini "the words of its hints"
+	rt spec --bundle "$T/none"
+	is "$STATUS:$ERR" "1:oci-mini: spec: open $T/none/config.json: no such file or directory (ENOENT)"$'\n'"  hint: the bundle's directory has to be there before: mkdir -p $T/none"
 }
