@@ -194,4 +194,7 @@ PYTHON
 	checkpoint
 	restore --console-socket "$T/console"
 	wait_for twice
+	# Whose own has hung up.
+	ended() { rt exec "$ID" ps -o args && [[ ! $OUT =~ (^|$'\n')'sleep 600'($'\n'|$) ]]; }
+	wait_for ended
 }
