@@ -1,6 +1,9 @@
 package main
 
 import (
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-mini/oci-mini/internal/plan"
@@ -17,7 +20,7 @@ import (
 // asking anybody; and what a fork would undo, or a process may not fork with, cannot be set before.
 func (b *birth) forksLast() bool {
 	p := b.spec.Process
-	if !b.joins || !b.entersPids() || b.inUsers() || p == nil || p.Scheduler != nil {
+	if !b.joins || !b.entersPids() || b.inUsers() || p == nil || p.Scheduler != nil || b.countsProcesses() {
 		return false
 	}
 	if b.filter == nil {
@@ -27,6 +30,17 @@ func (b *birth) forksLast() bool {
 		b.lets(unix.SYS_CLONE, program.ForkFlags, 0, 1<<40) && b.lets(unix.SYS_EXIT_GROUP, 0) && b.lets(unix.SYS_SETSID) &&
 		(!b.hasTerminal() || b.lets(unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)) &&
 		(b.heldForFilter() == 0 || b.lets(unix.SYS_CAPSET, 1<<40, 1<<40))
+}
+
+// countsProcesses says whether a limit of the config may refuse the fork to the process's user, who
+// has both processes for a moment.
+func (b *birth) countsProcesses() bool {
+	const most = 1 << 22 // processes of a machine: PID_MAX_LIMIT
+	p := b.spec.Process
+	if p.User.UID == 0 && b.host.initial {
+		return false // who has no limit
+	}
+	return slices.ContainsFunc(p.Rlimits, func(l specs.POSIXRlimit) bool { return l.Type == "RLIMIT_NPROC" && l.Soft < most })
 }
 
 // dropHeld gives up what the process has kept for the filter.

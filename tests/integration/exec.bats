@@ -22,6 +22,14 @@ running() {
 	is "$STATUS" 42
 }
 
+@test "exec: a user who may have one process more" {
+	needs_ids 'user 4242'
+	config '.process.rlimits = [{type: "RLIMIT_NPROC", soft: 1, hard: 1}]'
+	running
+	ok exec --user 4242:4242 "$ID" true
+	ok exec --user 4242:4242 --tty "$ID" true
+}
+
 @test "exec: death by a signal is 128 and its number" {
 	running
 	for signal in HUP INT KILL USR1 SEGV PIPE ALRM TERM 34 64; do
