@@ -34,7 +34,7 @@ typed() {
 	while IFS= read -r line; do
 		# The host's cgroups are others' too: the id is one that no other test uses.
 		line=$(sed -E "s/\\bweb\\b/$id/g" <<<"$line")
-		if [[ $line == *' pause '* ]] && ! pausable "$id"; then
+		if [[ $line == *' pause '* ]] && ! { has_controller memory && pausable "$id"; }; then
 			continue
 		fi
 		typed "$line" || return 1
@@ -44,7 +44,7 @@ typed() {
 	nothing_left
 }
 
-# pausable ID: the container has a cgroup that can be frozen, and limited.
+# pausable ID: the container has a cgroup that can be frozen.
 pausable() {
 	rt pause "$1"
 	((STATUS == 0)) && ok resume "$1"

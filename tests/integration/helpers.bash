@@ -351,13 +351,20 @@ delegated() {
 	echo "$dir"
 }
 
+# has_controller NAME: whether the kernel offers it in the cgroups that are used.
+has_controller() {
+	if cgroup2; then
+		grep -qw -- "$1" "$(delegated)/cgroup.controllers"
+	else
+		[[ -e /sys/fs/cgroup/$1/cgroup.procs ]]
+	fi
+}
+
 # need_controller NAME: skips the test where the kernel offers it elsewhere.
 need_controller() {
-	if cgroup2; then
-		grep -qw -- "$1" "$(delegated)/cgroup.controllers" || skip "cgroup2 here has no $1 controller"
-	else
-		[[ -e /sys/fs/cgroup/$1/cgroup.procs ]] || skip "no cgroup v1 hierarchy with the $1 controller"
-	fi
+	has_controller "$1" && return
+	if cgroup2; then skip "cgroup2 here has no $1 controller"; fi
+	skip "no cgroup v1 hierarchy with the $1 controller"
 }
 
 # cgroup_of PID [CONTROLLER]: the directory of a process's cgroup. Without a
