@@ -151,7 +151,7 @@ program() {
 	before=$(<"$BUNDLE/config.json")
 	try() { # CONTROLLER JQ HINT
 		config "$2"
-		(need_controller "$1") >/dev/null && broken "$3"
+		if has_controller "$1"; then broken "$3"; fi
 		echo "$before" >"$BUNDLE/config.json"
 	}
 	try cpuset '.linux.resources.cpu = {cpus: "9999"}' "/sys/devices/system/cpu/online has this machine's CPUs"
