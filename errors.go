@@ -237,7 +237,7 @@ func hint(err error) string {
 		return "new namespaces other than user need CAP_SYS_ADMIN"
 	case strings.Contains(text, "clone3") && errno == unix.ENOSYS:
 		return "oci-mini needs Linux 5.14 and a seccomp profile that lets clone3 through"
-	case strings.Contains(text, "clone3") && errno == unix.EAGAIN:
+	case (strings.Contains(text, "clone3") || nr == unix.SYS_CLONE) && errno == unix.EAGAIN:
 		return "a limit of processes is reached: ulimit -u, pids.max of the cgroup, kernel.pid_max"
 	case field == "/linux/timeOffsets" && errno == unix.ERANGE:
 		return "a clock may not begin below 0 nor beyond 146 years; without an offset it shows the host's, see /proc/uptime"

@@ -274,7 +274,11 @@ func (a *Assembler) Fork(slot, cgroup int) {
 		a.fault("second fork")
 	}
 	a.forks = true
-	a.emit(opFork, Discard, unix.SYS_CLONE3, []Arg{Const(slot), Const(cgroup)})
+	call := uintptr(unix.SYS_CLONE3)
+	if cgroup == -1 {
+		call = unix.SYS_CLONE
+	}
+	a.emit(opFork, Discard, call, []Arg{Const(slot), Const(cgroup)})
 }
 
 // Aside goes on in a child of this process that shares its descriptors, but neither its

@@ -454,6 +454,23 @@ func TestForkReap(t *testing.T) {
 	noChildren(t)
 }
 
+// TestForkRefused: what cannot fork names the call that was made. The first process of a pid
+// namespace can have no sibling there.
+func TestForkRefused(t *testing.T) {
+	needRoot(t)
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for want, cgroup := range map[string]int{"clone: invalid argument (EINVAL)": -1, "clone3: invalid argument (EINVAL)": int(null.Fd())} {
+		f := run(t, unix.CLONE_NEWPID, func(a *Assembler) { a.Fork(0, cgroup) }).failure(t)
+		if f.Error() != want {
+			t.Errorf("%v, want %s", f, want)
+		}
+	}
+}
+
 // TestMountAttr makes a detached mount read-only.
 func TestMountAttr(t *testing.T) {
 	needRoot(t)

@@ -20,6 +20,8 @@ func SyscallName(nr uintptr) string {
 		return "chdir"
 	case unix.SYS_CHROOT:
 		return "chroot"
+	case unix.SYS_CLONE:
+		return "clone"
 	case unix.SYS_CLONE3:
 		return "clone3"
 	case unix.SYS_CLOSE:
