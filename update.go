@@ -284,7 +284,7 @@ func setLimits(dir *state.Dir, r *specs.LinuxResources) error {
 	if dir.Record.Cgroup.Unit != "" {
 		// Before a controller is on, there is nothing to read that could be put back.
 		if err := cg.TurnOn(writes); err != nil {
-			return err
+			return ofWrite(err)
 		}
 		before = presentProperties(cg.Present, writes)
 	}
@@ -292,6 +292,11 @@ func setLimits(dir *state.Dir, r *specs.LinuxResources) error {
 	if err == nil && dir.Record.Cgroup.Unit != "" {
 		err = keepLimits(dir.Record, cg, writes, before, back)
 	}
+	return ofWrite(err)
+}
+
+// ofWrite puts the field that asked for a write in front of what was refused of it.
+func ofWrite(err error) error {
 	var refused *cgroup.WriteError
 	if errors.As(err, &refused) && refused.Field != "" {
 		err = fmt.Errorf("%s: %w", inResources(refused.Field), err)

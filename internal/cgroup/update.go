@@ -51,7 +51,7 @@ func (c *Cgroup) Hold(files []Write) (back func() error, err error) {
 
 // TurnOn enables the version 2 controllers of the writes, from the hierarchy's root
 // downwards, so that their files are there. One that nobody has is left to the write, which
-// tells it better.
+// tells it better; one that is refused is a [*WriteError] with the field that asked for it.
 func (c *Cgroup) TurnOn(writes []Write) error {
 	d := c.unified()
 	if d == nil {
@@ -66,7 +66,12 @@ func (c *Cgroup) TurnOn(writes []Write) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return enableBelow(d.Hierarchy.Dir, d.Path, missing, missing)
+	err := enableBelow(d.Hierarchy.Dir, d.Path, missing, missing)
+	var refused *WriteError
+	if errors.As(err, &refused) {
+		refused.Field = writes[slices.IndexFunc(writes, func(w Write) bool { return w.Unified && w.Controller == refused.Controller })].Field
+	}
+	return err
 }
 
 // former is what a file said before a write.

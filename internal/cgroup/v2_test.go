@@ -145,6 +145,24 @@ func TestV2TurnOn(t *testing.T) {
 	if _, text, ok := c.Present(w); exists(c.unified().Path+"/"+w.File) && (!ok || text == "0\n") {
 		t.Errorf("it says %q", text)
 	}
+
+	// Below a cgroup with a process it is refused, and says for whom.
+	full := create(t, l, name()+"/full")
+	leaf := create(t, l, strings.TrimPrefix(full.unified().Path, Root)+"/leaf")
+	proc := start(t, nil)
+	if err := full.Join(proc.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	w.Field = "/hugepageLimits/0/limit"
+	var refused *WriteError
+	if err := leaf.TurnOn([]Write{{Field: "/unified/cgroup.x", Controller: "cgroup", Unified: true}, w}); !errors.As(err, &refused) ||
+		!errors.Is(err, unix.EBUSY) || refused.Field != w.Field {
+		t.Errorf("%v of %+v, want EBUSY of %s", err, refused, w.Field)
+	}
+	if err := proc.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	proc.Wait()
 }
 
 func TestV2Processes(t *testing.T) {
