@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -307,8 +308,8 @@ func (b *birth) borrowDevices() []plan.Step {
 // else or nothing, the one to which the kernel gave the number.
 func (b *birth) openDevice(d *borrowed) error {
 	err := b.openTree(d.tree)
-	if err == nil && d.isAt(d.tree.fd) {
-		return nil
+	if err == nil && d.isAt(d.tree.fd) || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
+		return err // the last three say nothing about the node
 	}
 	if file := hostNode(d.kind, d.major, d.minor); file != "" && file != d.tree.file {
 		d.tree.file = file

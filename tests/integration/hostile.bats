@@ -3,6 +3,7 @@
 # to have it make or read what it must not, on the host or with more rights inside.
 
 load helpers
+load swap
 
 # volume: makes a directory of the host's that containers get as a volume, and takes its picture.
 volume() {
@@ -166,21 +167,9 @@ evil() {
 }
 
 @test "the directory under /proc exchanged while the container is made: what is read-only or masked stays so" {
-	command -v python3 >/dev/null || skip 'needs python3 for renameat2(2)'
 	own_rootfs
 	mkdir "$ROOTFS/fake"
-	cat >"$T/swap.py" <<'PYTHON'
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-a, b = (os.fsencode(p) for p in sys.argv[1:3])
-if libc.renameat2(-100, a, -100, b, 2) != 0:
-    sys.exit("renameat2: " + os.strerror(ctypes.get_errno()))
-print("ready", flush=True)
-while True:
-    libc.renameat2(-100, a, -100, b, 2)  # RENAME_EXCHANGE
-PYTHON
-	background python3 "$T/swap.py" "$ROOTFS/proc" "$ROOTFS/fake" >"$T/swap.out"
-	wait_for grep -q ready "$T/swap.out"
+	swap "$ROOTFS/proc" "$ROOTFS/fake"
 	args sh -c 'until cat /proc/self/mountinfo 2>/dev/null; do :; done'
 	local ran=0
 	for _ in {1..40}; do

@@ -3,6 +3,7 @@
 # there must fail, or do no harm, here. The canary stands for the host's files.
 
 load helpers
+load swap
 
 # canary: makes a directory of the host's that nothing may touch.
 canary() {
@@ -29,23 +30,6 @@ untouched() {
 # own directory is used.
 without_dev() {
 	config '.mounts |= map(select(.destination | startswith("/dev") | not))'
-}
-
-# swap A B: exchanges two names for ever, in the background.
-swap() {
-	command -v python3 >/dev/null || skip 'needs python3 for renameat2(2)'
-	cat >"$T/swap.py" <<'PYTHON'
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-a, b = (os.fsencode(p) for p in sys.argv[1:3])
-if libc.renameat2(-100, a, -100, b, 2) != 0:
-    sys.exit("renameat2: " + os.strerror(ctypes.get_errno()))
-print("ready", flush=True)
-while True:
-    libc.renameat2(-100, a, -100, b, 2)  # RENAME_EXCHANGE
-PYTHON
-	background python3 "$T/swap.py" "$1" "$2" >"$T/swap.out"
-	wait_for grep -q ready "$T/swap.out"
 }
 
 # race N: runs the container N times while names are exchanged; OUTS has what all

@@ -2,23 +2,7 @@
 # Terminals: who owns them, their size, and a person at one, played by tmux.
 
 load helpers
-
-# need_tmux: a server of the test's own.
-need_tmux() {
-	command -v tmux >/dev/null || skip 'tmux is missing: see tests/install-deps'
-	tmux() { TMUX='' command tmux -f /dev/null -S "$T/tmux" "$@"; }
-}
-
-# screen: what the person sees, without trailing blanks.
-screen() {
-	tmux capture-pane -p -t 0 | sed 's/ *$//'
-}
-
-# sees REGEX: a line of the screen is that, in time.
-sees() {
-	seen() { screen | grep -Eqx -- "$1"; }
-	wait_for seen "$1" || fail 'the screen:' "$(screen)"
-}
+load tmux
 
 # type KEY...: keys as tmux names them.
 type_keys() {
