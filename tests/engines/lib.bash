@@ -254,6 +254,8 @@ if [[ $MANAGER == systemd ]]; then source "$HERE/systemd.bash"; fi
 
 sweep() { :; }  # the script's own: removes all containers
 depart() { :; } # the script's own: ends its daemons
+# plain DIR: removes what an engine has made, with files, where a hierarchy would be that is not mounted.
+plain() { [[ $(stat -f -c %T "$1") == tmpfs ]] && rm -rf --one-file-system "$1"; }
 leave() {
 	local status=$? item round
 	trap - EXIT
@@ -263,7 +265,7 @@ leave() {
 		for round in 1 2 3; do
 			for item in $(our_processes); do kill -KILL "$item"; done
 			for item in $(our_mounts | sort -r); do umount -l "$item"; done
-			for item in $(our_cgroups); do rmdir "$item"; done
+			for item in $(our_cgroups); do rmdir "$item" || plain "$item"; done
 			[[ $(our_processes)$(our_mounts) ]] || break
 			sleep 0.3
 		done
