@@ -38,7 +38,8 @@ source "${BASH_SOURCE[0]%/*}/lib.bash"
 mount --make-rshared /
 # It may be a link into /run.
 names=$(cat /etc/resolv.conf 2>/dev/null)
-[[ $MANAGER != systemd ]] || { mkdir "$WORK/run" && mount --rbind /run "$WORK/run"; }
+# The host's is kept aside, private: what is mounted over /run would be mounted over it as well.
+[[ $MANAGER != systemd ]] || { mkdir "$WORK/run" && mount --rbind /run "$WORK/run" && mount --make-rprivate "$WORK/run"; }
 mount -t tmpfs -o mode=755 tmpfs /run
 if [[ $MANAGER == systemd ]]; then
 	mkdir /run/systemd /run/dbus
