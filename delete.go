@@ -39,9 +39,6 @@ var deleteCommand = &cli.Command{
 		if force && errors.Is(err, state.ErrNotExist) {
 			return nil
 		}
-		if errors.Is(err, state.ErrNotExist) {
-			return failed(c, "", err)
-		}
 		return failed(c, id, err)
 	},
 }

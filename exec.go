@@ -69,11 +69,7 @@ var execCommand = &cli.Command{
 		id := c.Args().First()
 		code, err := execIn(c, id)
 		if err != nil {
-			err = &statusError{exitExecFailed, err}
-			if errors.Is(err, state.ErrNotExist) {
-				id = "" // the error names it
-			}
-			return failed(c, id, err)
+			return failed(c, id, &statusError{exitExecFailed, err})
 		}
 		if code != 0 {
 			return exitError(code)

@@ -38,11 +38,7 @@ var killCommand = &cli.Command{
 		if c.Bool("regex") {
 			return failed(c, "", eachMatch(store, id, func(id string) error { return killByID(store, id, sig, all) }))
 		}
-		err = killByID(store, id, sig, all)
-		if errors.Is(err, state.ErrNotExist) {
-			id = "" // the error names it
-		}
-		return failed(c, id, err)
+		return failed(c, id, killByID(store, id, sig, all))
 	},
 }
 

@@ -198,7 +198,7 @@ func failed(c *cli.Context, id string, err error) error {
 	if errors.As(err, &exit) || errors.As(err, &count) {
 		return err
 	}
-	if id == "" {
+	if id == "" || errors.Is(err, state.ErrNotExist) { // that names it
 		return fmt.Errorf("%s: %w", c.Command.Name, err)
 	}
 	return fmt.Errorf("%s %s: %w", c.Command.Name, id, err)

@@ -26,9 +26,6 @@ const lockTimeout = 10 * time.Second
 // to return. The caller is to close what it returns.
 func lock(c *cli.Context, id string) (*state.Dir, error) {
 	dir, err := storeOf(c).Lock(id, lockTimeout)
-	if errors.Is(err, state.ErrNotExist) {
-		id = "" // the error names it
-	}
 	return dir, failed(c, id, err)
 }
 
@@ -41,11 +38,7 @@ var startCommand = &cli.Command{
 			return err
 		}
 		id := c.Args().First()
-		err := start(storeOf(c), id)
-		if errors.Is(err, state.ErrNotExist) {
-			id = "" // the error names it
-		}
-		return failed(c, id, err)
+		return failed(c, id, start(storeOf(c), id))
 	},
 }
 
