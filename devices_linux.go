@@ -31,7 +31,7 @@ var deviceLinks = []struct{ name, target string }{
 // nothing may be made in it.
 func (b *birth) hostDev() bool {
 	for _, m := range b.mounts {
-		if m.said() == "/dev" && m.opt.Bind {
+		if m.said == "/dev" && m.opt.Bind {
 			return true
 		}
 	}

@@ -100,6 +100,23 @@ func (l faultList) Error() string {
 // Unwrap lets errors.Is look at each.
 func (l faultList) Unwrap() []error { return l }
 
+// advised is an error with a hint that its place of origin knew.
+type advised struct {
+	err    error
+	advice string
+}
+
+func (a *advised) Error() string { return a.err.Error() }
+func (a *advised) Unwrap() error { return a.err }
+
+// advise gives an error a hint, if there is one.
+func advise(err error, advice string) error {
+	if err == nil || advice == "" {
+		return err
+	}
+	return &advised{err, advice}
+}
+
 // message is an error as the user sees it: what failed, and the errno's name if
 // the text does not have it yet.
 func message(err error) string {

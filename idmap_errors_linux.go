@@ -57,11 +57,11 @@ func mountsAt(mountinfo, file string, below bool) []mountSeen {
 		}
 		at := unescape(fields[4])
 		switch {
-		case at == file || at == "/" || strings.HasPrefix(file, at+"/"):
+		case within(file, at):
 			if len(at) >= longest { // of several at one place the last is on top
 				longest, top.fstype = len(at), types[0]
 			}
-		case below && strings.HasPrefix(at, strings.TrimSuffix(file, "/")+"/"):
+		case below && within(at, file):
 			list = append(list, mountSeen{at, types[0]})
 		}
 	}

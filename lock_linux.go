@@ -154,7 +154,7 @@ func (b *birth) locks(m *mount) bool { return b.locksTrees() && !b.sharesWithHos
 func (b *birth) remountsOf(m *mount) (list []*mount) {
 	for _, later := range b.mounts[m.index+1:] {
 		switch {
-		case later.said() != m.said():
+		case later.said != m.said:
 		case !later.opt.Remount:
 			return list
 		default:

@@ -19,7 +19,8 @@ import (
 type mount struct {
 	specs.Mount
 	index int
-	dest  string // absolute and clean
+	said  string // the destination as the config has it: absolute and clean
+	dest  string // the same, unless init has followed a link that dangles
 	opt   mountopt.Options
 	late  bool // made read-only at the end
 	// bind only:
@@ -79,7 +80,8 @@ func mountsOf(s *specs.Spec, bundle, rootfs string) ([]*mount, []error) {
 	var faults []error
 	for i, entry := range s.Mounts {
 		opt, err := mountopt.Parse(entry.Options)
-		m := &mount{Mount: entry, index: i, dest: path.Clean("/" + entry.Destination), opt: opt, sourceFd: -1, copyUp: -1, lentFd: -1}
+		m := &mount{Mount: entry, index: i, said: path.Clean("/" + entry.Destination), opt: opt, sourceFd: -1, copyUp: -1, lentFd: -1}
+		m.dest = m.said
 		if err != nil {
 			faults = append(faults, fmt.Errorf("/mounts/%d/options: %w", i, err))
 			continue
@@ -350,7 +352,7 @@ const procMagic = unix.PROC_SUPER_MAGIC
 // notProc refuses a target that a link in the image has led into a procfs: the
 // config's own words were checked, and do not say so (CVE-2019-16884).
 func (b *birth) notProc(a *program.Assembler, at program.Reg, m *mount) {
-	if within(m.said(), "/proc") {
+	if within(m.said, "/proc") {
 		return // checkProc has judged it
 	}
 	ok, kind := a.NewLabel(), a.Reg()

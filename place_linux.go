@@ -16,14 +16,11 @@ import (
 // would be made in a directory of the host's, and its ptmx removed (CVE-2026-41579). So
 // the mount that an open directory is on is held to the one that the config means.
 
-// said is the destination as the config has it, while dest follows links that dangle.
-func (m *mount) said() string { return path.Clean("/" + m.Destination) }
-
 // place is the mount that a directory is in by the config's words, which is the last of those on
 // it or above it; nil is the rootfs.
 func (b *birth) place(dir string) *mount {
 	for _, m := range slices.Backward(b.mounts) {
-		if !m.opt.Remount && within(dir, m.said()) {
+		if !m.opt.Remount && within(dir, m.said) {
 			return m
 		}
 	}
@@ -38,7 +35,7 @@ func (m *mount) kernelTree() bool {
 	case m.opt.Remount:
 		return false
 	case m.opt.Bind:
-		return !m.leftToInit() && (m.said() == "/proc" || m.said() == "/sys")
+		return !m.leftToInit() && (m.said == "/proc" || m.said == "/sys")
 	}
 	return m.Type == "proc" || m.Type == "sysfs"
 }
@@ -47,13 +44,13 @@ func (m *mount) kernelTree() bool {
 func (b *birth) kernelTreeOf(file string) *mount {
 	top := len(file) + 1 // what is deeper than a later mount is hidden by that
 	for _, m := range slices.Backward(b.mounts) {
-		if m.opt.Remount || !within(file, m.said()) || len(m.said()) >= top {
+		if m.opt.Remount || !within(file, m.said) || len(m.said) >= top {
 			continue
 		}
 		if m.kernelTree() {
 			return m
 		}
-		top = len(m.said())
+		top = len(m.said)
 	}
 	return nil
 }
@@ -74,7 +71,7 @@ func (b *birth) openCovered(a *program.Assembler, fd program.Reg, p string, flag
 	if m == nil {
 		return b.openInRoot(a, fd, p, flags, 0)
 	}
-	below := path.Clean("/" + strings.TrimPrefix(file, m.said()))
+	below := path.Clean("/" + strings.TrimPrefix(file, m.said))
 	return a.Call(fd, unix.SYS_OPENAT2, m.mount, a.String(below), a.OpenHow(flags|unix.O_CLOEXEC, 0, inRoot), program.OpenHowSize).
 		Note(p).Retry(eagainTries)
 }

@@ -14,23 +14,6 @@ import (
 	"github.com/oci-mini/oci-mini/internal/program"
 )
 
-// advised is an error with a hint that its place of origin knew.
-type advised struct {
-	err    error
-	advice string
-}
-
-func (a *advised) Error() string { return a.err.Error() }
-func (a *advised) Unwrap() error { return a.err }
-
-// advise gives an error a hint, if there is one.
-func advise(err error, advice string) error {
-	if err == nil || advice == "" {
-		return err
-	}
-	return &advised{err, advice}
-}
-
 // rootView is a root file system as it can be looked at once a program could not be executed
 // in it: from outside, without the container's mounts, or through a process inside.
 type rootView struct {
@@ -83,7 +66,7 @@ func (t rootView) why(name, cwd string, env []string, errno unix.Errno) string {
 	}
 	mountOf := func(file string) int { // the index of the one on top
 		for i := len(over) - 1; i >= 0; i-- {
-			if at := over[i]; at == "/" || file == at || strings.HasPrefix(file, at+"/") {
+			if within(file, over[i]) {
 				return i
 			}
 		}
