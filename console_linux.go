@@ -91,11 +91,8 @@ func receiveFds(socket, count int, what string) ([]int, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("recvmsg", err)
 	}
-	fds, err := program.Rights(control[:n])
-	if err != nil || len(fds) != count {
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
+	fds, err := program.Rights(control[:n], count)
+	if err != nil {
 		return nil, fmt.Errorf("%s did not come along: %w", what, unix.EBADMSG)
 	}
 	return fds, nil

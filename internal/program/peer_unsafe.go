@@ -55,32 +55,27 @@ func Meet(conn int) (*Peer, error) {
 // OnlyRight is the descriptor of a message that carries one, by its control data (unix(7),
 // SCM_RIGHTS). Another number of them is an error.
 func OnlyRight(oob []byte) (int, error) {
-	fds, err := Rights(oob)
+	fds, err := Rights(oob, 1)
 	if err != nil {
 		return -1, err
-	}
-	if len(fds) != 1 {
-		for _, fd := range fds {
-			_ = unix.Close(fd)
-		}
-		return -1, errNoDescriptor()
 	}
 	return fds[0], nil
 }
 
-func errNoDescriptor() error {
-	return errors.New("the container's first process sent no descriptor")
-}
-
-// Rights are the descriptors of a message, by its control data.
-func Rights(oob []byte) ([]int, error) {
+// Rights are the descriptors of a message that carries so many. None stays open if it carries
+// others than those.
+func Rights(oob []byte, count int) ([]int, error) {
+	errNone := errors.New("the container's first process sent no descriptor")
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(messages) != 1 {
-		return nil, errNoDescriptor()
+		return nil, errNone
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		return nil, errNoDescriptor()
+	if err != nil || len(fds) != count {
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+		return nil, errNone
 	}
 	return fds, nil
 }

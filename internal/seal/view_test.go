@@ -12,6 +12,20 @@ import (
 	"github.com/oci-mini/oci-mini/internal/program"
 )
 
+// launch makes a child that executes the Program.
+func launch(t testing.TB, a *program.Assembler) *program.Child {
+	t.Helper()
+	p, err := a.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Launch(program.Options{CgroupFd: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // TestView forks a child that swaps its executable file, and looks at what
 // /proc/PID/exe of it leads to while it lives and after.
 func TestView(t *testing.T) {
@@ -30,14 +44,7 @@ func TestView(t *testing.T) {
 			}
 			a.Sync(1)
 			a.Exit(7)
-			p, err := a.Finish()
-			if err != nil {
-				t.Fatal(err)
-			}
-			c, err := p.Launch(program.Options{CgroupFd: -1})
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := launch(t, a)
 			defer c.Release()
 			if e, err := c.Next(); err != nil || e.Token != 1 {
 				t.Fatalf("event %+v, %v", e, err)
@@ -95,14 +102,7 @@ func TestDissolve(t *testing.T) {
 	a.Publish(swapped, program.Const(1))
 	a.Sync(2)
 	a.Exit(0)
-	p, err := a.Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := p.Launch(program.Options{CgroupFd: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := launch(t, a)
 	defer func() {
 		c.Kill()
 		c.Reap()
@@ -220,14 +220,7 @@ func TestViewExecutesScript(t *testing.T) {
 	zero := a.Words(0)
 	a.Call(program.Discard, unix.SYS_RT_SIGPROCMASK, program.Const(unix.SIG_SETMASK), zero, program.Const(0), program.Const(8))
 	a.Call(program.Discard, unix.SYS_EXECVE, a.String(script), a.Strings([]string{"script"}), a.Strings([]string{roleEnv + "=view"}))
-	p, err := a.Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := p.Launch(program.Options{CgroupFd: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := launch(t, a)
 	defer c.Release()
 	if e, err := c.Next(); err != nil || !e.Started {
 		t.Fatalf("event %+v, %v", e, err)
