@@ -83,11 +83,8 @@ func requestOf(c *cli.Context) (*request, error) {
 		return nil, errNoID
 	}
 	r := &request{store: storeOf(c), config: c.String("config"), pidFile: c.String("pid-file"), pidfdSocket: c.String("pidfd-socket"), cgroupManager: c.String("cgroup-manager"), rootless: c.String("rootless")}
-	r.named = c.NArg() != 1 || c.String("bundle") != "" || strings.ContainsAny(c.Args().First(), "./")
 	bundle := c.String("bundle")
-	if c.NArg() == 0 && bundle == "" {
-		bundle = "." // explain needs no id
-	}
+	r.named = bundle != "" || c.NArg() != 1 || isBundle(c.Args().First())
 	var err error
 	if r.bundle, r.id, err = bundleAndID(c.Args().Slice(), bundle); err != nil {
 		return nil, err
@@ -113,11 +110,13 @@ func requestOf(c *cli.Context) (*request, error) {
 	return r, nil
 }
 
+// isBundle says whether an argument is a bundle, as a word without a slash is an id.
+func isBundle(arg string) bool { return strings.Contains(arg, "/") || arg == "." || arg == ".." }
+
 // bundleAndID tells the two arguments apart: an id cannot hold a slash, so an
 // argument with one, or ".", is a bundle, and the directory's name is the id
 // unless another argument gives one.
 func bundleAndID(args []string, bundle string) (dir, id string, err error) {
-	isBundle := func(s string) bool { return strings.Contains(s, "/") || s == "." || s == ".." }
 	switch {
 	case len(args) > 0 && isBundle(args[0]):
 		if bundle != "" {

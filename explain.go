@@ -3,11 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/oci-mini/oci-mini/internal/plan"
 	"github.com/oci-mini/oci-mini/spec"
 )
 
@@ -59,31 +59,32 @@ var explainCommand = &cli.Command{
 			sayWarning(false, f.String())
 		}
 		b.explains = format != "text"
-		if r.restore != nil {
-			return failed(c, r.id, b.explainRestore(r.restore, format, c.App.Writer))
+		p, err := b.explained(r.restore, format)
+		if err != nil {
+			return failed(c, r.id, err)
 		}
 		switch format {
 		case "json":
-			return b.plan().JSON(c.App.Writer)
+			return p.JSON(c.App.Writer)
 		case "sh":
-			return failed(c, r.id, b.plan().Script(c.App.Writer))
+			return failed(c, r.id, p.Script(c.App.Writer))
 		}
-		return b.plan().Text(c.App.Writer)
+		return p.Text(c.App.Writer)
 	},
 }
 
-// explainRestore prints the plan of a restore of images that are there.
-func (b *birth) explainRestore(r *criuRequest, format string, w io.Writer) error {
-	if format == "sh" {
-		return errors.New("--format sh: there is no script for --restore: what criu is asked goes over a socket")
+// explained is the plan of a run or, with a request, that of a restore of images that are there.
+func (b *birth) explained(r *criuRequest, format string) (*plan.Plan, error) {
+	switch {
+	case r == nil:
+		return b.plan(), nil
+	case format == "sh":
+		return nil, errors.New("--format sh: there is no script for --restore: what criu is asked goes over a socket")
 	}
 	t, err := b.prepareRestore(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer t.dirs.close()
-	if format == "json" {
-		return b.restorePlan(t).JSON(w)
-	}
-	return b.restorePlan(t).Text(w)
+	return b.restorePlan(t), nil
 }
