@@ -109,7 +109,7 @@ show() {
 
 @test "systemd: the scope ends with a checkpoint, and is made again by a restore" {
 	needs_criu
-	[[ -d /run/systemd/system ]] || skip 'systemd is not init here: tests/vm/boot has one'
+	need_systemd
 	MANAGER=(--systemd-cgroup)
 	config '.linux.resources.memory.limit = 100000000 | .linux.resources.pids.limit = 30'
 	counting
@@ -135,7 +135,7 @@ show() {
 
 @test "systemd: a restore into another slice, with the cgroups of the container's own making" {
 	needs_criu
-	[[ -d /run/systemd/system ]] || skip 'systemd is not init here: tests/vm/boot has one'
+	need_systemd
 	MANAGER=(--systemd-cgroup)
 	inner_cgroup
 	checkpoint
@@ -150,7 +150,7 @@ show() {
 
 @test "systemd: a restore that fails leaves no scope" {
 	needs_criu
-	[[ -d /run/systemd/system ]] || skip 'systemd is not init here: tests/vm/boot has one'
+	need_systemd
 	MANAGER=(--systemd-cgroup)
 	counting
 	checkpoint

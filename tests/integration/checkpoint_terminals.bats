@@ -11,19 +11,6 @@ enter() {
 	tmux send-keys -t 0 Enter
 }
 
-# at_terminal COLUMNS ROWS: a shell of the host on a terminal of that size.
-at_terminal() {
-	OCI_TEST_MARK=$MARK tmux new-session -d -x "$1" -y "$2" "PS1='host> ' ENV= exec busybox sh -i" 3>&-
-	STARTED+=("$(tmux display-message -p '#{pid}')")
-	tmux set-option -g window-size manual >/dev/null
-	sees 'host>'
-}
-
-bye() {
-	tmux kill-server
-	wait_for gone "${STARTED[-1]}"
-}
-
 # at_host COMMAND...: what is to be typed for it, with the exit status after it.
 at_host() {
 	enter "$RUNTIME ${STATE[*]} ${MANAGER[*]} $*; echo code \$?"
@@ -138,14 +125,19 @@ twice() {
 	(($(grep -c got "$T/receive.out") == 2))
 }
 
-@test "a pty: its master goes to the console socket again" {
-	needs_criu
+# echoing: a container with a terminal, whose master the receiver has.
+echoing() {
 	own_rootfs
 	config '.process.terminal = true'
 	args sh -c 'while read -r line; do echo "[$line]"; done'
 	receiver
 	ok run --detach --bundle "$BUNDLE" --console-socket "$T/console" "$ID"
 	wait_for grep -q got "$T/receive.out"
+}
+
+@test "a pty: its master goes to the console socket again" {
+	needs_criu
+	echoing
 	checkpoint
 	refused 'needs --console-socket' restore --detach --bundle "$BUNDLE" --image-path "$T/images" "$ID"
 	restore --console-socket "$T/console"
@@ -155,12 +147,7 @@ twice() {
 
 @test "a pty: that of an exec is not taken for the container's" {
 	needs_criu
-	own_rootfs
-	config '.process.terminal = true'
-	args sh -c 'while read -r line; do echo "[$line]"; done'
-	receiver
-	ok run --detach --bundle "$BUNDLE" --console-socket "$T/console" "$ID"
-	wait_for grep -q got "$T/receive.out"
+	echoing
 	cat >"$T/hold.py" <<'PYTHON'
 import socket, sys, time
 s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -340,6 +340,12 @@ only_cgroupfs() {
 	((${#MANAGER[@]} == 0)) || skip "with the cgroupfs manager only: $1"
 }
 
+# need_systemd: skips the test where no systemd makes units for the caller.
+need_systemd() {
+	[[ -d /run/systemd/system ]] || skip "systemd is not init here: tests/vm/boot has one"
+	[[ $EUID == 0 || ${DBUS_SESSION_BUS_ADDRESS:-} ]] || skip "no session bus leads to a systemd of this user's"
+}
+
 # delegated: the highest cgroup of version 2 in which the caller may make others.
 delegated() {
 	local dir=/sys/fs/cgroup own

@@ -2,11 +2,6 @@
 # The systemd cgroup manager: units, their properties, and what becomes of them.
 load helpers
 
-need_systemd() {
-	[[ -d /run/systemd/system ]] || skip "systemd is not init here: tests/vm/boot has one"
-	[[ $EUID == 0 || ${DBUS_SESSION_BUS_ADDRESS:-} ]] || skip "no session bus leads to a systemd of this user's"
-}
-
 # sd ARG...: the runtime with the systemd manager must succeed.
 sd() {
 	ok --systemd-cgroup "$@"

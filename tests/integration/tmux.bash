@@ -18,3 +18,17 @@ sees() {
 	seen() { screen | grep -Eqx -- "$1"; }
 	wait_for -t 10 seen "$1" || fail 'the screen:' "$(screen)"
 }
+
+# at_terminal COLUMNS ROWS: a shell of the host on a terminal of that size.
+at_terminal() {
+	OCI_TEST_MARK=$MARK tmux new-session -d -x "$1" -y "$2" "PS1='host> ' ENV= exec busybox sh -i" 3>&-
+	STARTED+=("$(tmux display-message -p '#{pid}')")
+	tmux set-option -g window-size manual >/dev/null
+	sees 'host>'
+}
+
+# bye: the server ends with its only session.
+bye() {
+	tmux kill-server
+	wait_for gone "${STARTED[-1]}"
+}

@@ -9,14 +9,6 @@ type_keys() {
 	tmux send-keys -t 0 "$@"
 }
 
-# at_terminal COLUMNS ROWS: a shell of the host on a terminal of that size.
-at_terminal() {
-	OCI_TEST_MARK=$MARK tmux new-session -d -x "$1" -y "$2" "PS1='host> ' ENV= exec busybox sh -i" 3>&-
-	STARTED+=("$(tmux display-message -p '#{pid}')")
-	tmux set-option -g window-size manual >/dev/null
-	sees 'host>'
-}
-
 # on_terminal: the config's process has a terminal and a shell.
 on_terminal() {
 	args sh -i
@@ -26,12 +18,6 @@ on_terminal() {
 # modes: the state of the person's terminal.
 modes() {
 	stty -a -F "$(tmux display-message -p -t 0 '#{pane_tty}')" | tail -n +2
-}
-
-# bye: the server ends with its only session.
-bye() {
-	tmux kill-server
-	wait_for gone "${STARTED[-1]}"
 }
 
 @test "tty: a person at the container's shell: size, Ctrl-C, Ctrl-Z, exit code" {
